@@ -1,0 +1,52 @@
+"""python3 -m course COMMAND: the front desk.
+
+Runs on the standard library alone, because it must work before anything is installed: it makes the
+environment where it is missing, then hands over to `course/<command>.py` inside it.
+"""
+import importlib
+import sys
+
+from course import setup
+
+COMMANDS = {
+    "lab": "open the notebooks in JupyterLab  [--no-browser] [--port N]",
+    "test": "run every test, or some of them  [pytest's own arguments]",
+    "build": "make notebooks/ from source/  [--check]",
+    "solve": "run the solved notebooks into build/solved/  [PHASE ...] [--fast]",
+    "sample-play": "write data/sample_play.txt again, from its grammar",
+}
+
+
+def usage():
+    """The list of commands, one line each."""
+    width = max(map(len, COMMANDS))
+    lines = ["usage: python3 -m course COMMAND", ""]
+    lines += ["  {}  {}".format(name.ljust(width), what) for name, what in COMMANDS.items()]
+    return "\n".join(lines)
+
+
+def main(argv):
+    """Run one command; returns its exit status."""
+    if not argv or argv[0] in ("-h", "--help", "help"):
+        print(usage())
+        return 0
+    command, rest = argv[0], argv[1:]
+    if command not in COMMANDS:
+        print("There is no command '{}'.\n\n{}".format(command, usage()), file=sys.stderr)
+        return 2
+    if not setup.is_inside():
+        try:
+            python = setup.ensure()
+        except setup.SetupError as problem:
+            print("Set-up stopped: {}".format(problem), file=sys.stderr)
+            return 1
+        return setup.hand_over([python, "-m", "course"] + argv)
+    return importlib.import_module("course." + command.replace("-", "_")).main(rest)
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except KeyboardInterrupt:
+        print("\nStopped. The same command goes on from here.", file=sys.stderr)
+        sys.exit(130)

@@ -1,0 +1,219 @@
+"""python3 -m course build: notebooks/ from source/.
+
+A source is one .py in jupytext's percent format. Its cells' short headers
+
+    # %% todo="10-11"            a solution cell, with ### BEGIN SOLUTION 10 ... ### END SOLUTION inside
+    # %% test="11" points=6      a graded test cell, with ### BEGIN HIDDEN TESTS ... ### END HIDDEN TESTS inside
+    # %% locked="imports"        read-only code
+
+become nbgrader's metadata, with the cell's id equal to its grade_id. The badges and the first code cell are
+added here, the same in every notebook. nbgrader's own generate_assignment then makes the learner's notebook.
+Same input, same bytes: `--check` and the tests compare them.
+"""
+import argparse
+import hashlib
+import os
+import re
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import jupytext
+import nbformat
+from nbgrader.apps import NbGraderAPI
+from traitlets.config import Config
+from traitlets.config.loader import PyFileConfigLoader
+
+from course import PHASES, ROOT
+
+SOURCE_NOTEBOOKS = ROOT / "build" / "source"
+SETUP_CELL = (
+    "import pathlib, subprocess, sys; "
+    '"google.colab" in sys.modules and subprocess.run('
+    '["git", "clone", "--depth=1", "{address}", "/content/tinyllm"], capture_output=True); '
+    'sys.path[:0] = [str(p) for p in [pathlib.Path("/content/tinyllm"), pathlib.Path.cwd(), *pathlib.Path.cwd().parents]'
+    ' if (p / "helpers" / "checks").is_dir()][:1]; '
+    "import helpers  # not found? This notebook belongs inside the course's folder: see its README.md"
+)
+KINDS = {  # short header -> (grade_id's prefix, nbgrader's grade, solution, locked)
+    "todo": ("todo-", False, True, False),
+    "test": ("test-", True, False, True),
+    "locked": ("", False, False, True),
+}
+
+
+class BuildError(Exception):
+    """One sentence: which source, which cell, what is wrong with it."""
+
+
+def main(argv):
+    """Build, or with --check compare; returns 0, or 1 when something differs or a source is wrong."""
+    parser = argparse.ArgumentParser(prog="python3 -m course build", description="Make notebooks/ from source/.")
+    parser.add_argument("--check", action="store_true", help="change nothing; fail if notebooks/ is out of date")
+    options = parser.parse_args(argv)
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            released = release(Path(folder))
+            return check(released) if options.check else install(released)
+    except BuildError as problem:
+        print(problem, file=sys.stderr)
+        return 1
+
+
+def check(released):
+    """Print each notebook that differs from what its source makes."""
+    stale = [phase for phase, made in released.items() if not same_bytes(made, notebook_path(phase))]
+    for phase in stale:
+        print(f"notebooks/{phase}/{phase}.ipynb is not what source/{phase}/{phase}.py makes.", file=sys.stderr)
+    if stale:
+        print("Run `python3 -m course build` (a notebook with somebody's answers is set aside, not lost).", file=sys.stderr)
+    return 1 if stale else 0
+
+
+def install(released):
+    """Put the new notebooks in place, setting aside those that hold somebody's work."""
+    for phase, made in released.items():
+        target = notebook_path(phase)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if same_bytes(made, target):
+            continue
+        if target.is_file() and holds_work(target):
+            aside = next(p for n in range(1, 1000) if not (p := target.with_suffix(f".mine-{n}.ipynb")).exists())
+            shutil.copy2(target, aside)
+            print(f"{target.relative_to(ROOT)} holds answers: kept as {aside.name}.")
+        part = target.with_suffix(".part")
+        shutil.copyfile(made, part)
+        os.replace(part, target)
+        print(f"{target.relative_to(ROOT)}: new")
+    return 0
+
+
+def release(folder):
+    """Build every phase into `folder`; returns {phase: path of the learner's notebook}.
+
+    The source notebooks, with their solutions, are written to build/source/ on the way.
+    """
+    for phase in PHASES:
+        text = nbformat.writes(source_notebook(phase)) + "\n"
+        path = SOURCE_NOTEBOOKS / phase / f"{phase}.ipynb"
+        if not path.is_file() or path.read_text(encoding="utf-8") != text:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8", newline="\n")
+    api = nbgrader_api(release_directory=str(folder))
+    for phase in PHASES:
+        outcome = api.generate_assignment(phase, force=True, create=True)
+        if not outcome["success"]:
+            raise BuildError(f"source/{phase}: nbgrader refuses it:\n{outcome.get('log') or outcome.get('error')}")
+    return {phase: folder / phase / f"{phase}.ipynb" for phase in PHASES}
+
+
+def nbgrader_api(**directories):
+    """nbgrader with nbgrader_config.py's settings; `directories` override the course's folders."""
+    config = PyFileConfigLoader(str(ROOT / "nbgrader_config.py")).load_config()
+    config.CourseDirectory.root = str(ROOT)
+    config.CourseDirectory.update(Config(directories))
+    config.GenerateAssignment.no_database = True
+    config.SaveCells.enabled = False
+    config.NbGraderAPI.log_level = config.Application.log_level = "ERROR"
+    return NbGraderAPI(config=config)
+
+
+def source_notebook(phase):
+    """The phase's notebook with solutions and hidden tests, as nbgrader's source version."""
+    path = ROOT / "source" / phase / f"{phase}.py"
+    parsed = jupytext.reads(path.read_text(encoding="utf-8"), fmt="py:percent")
+    cells = [expand(cell, path.name) for cell in parsed.cells]
+    cells[0].source = with_badges(cells[0].source, phase)
+    setup = nbformat.v4.new_code_cell(SETUP_CELL.replace("{address}", repository()), metadata={"locked": "setup"})
+    cells.insert(1, expand(setup, path.name))
+    number_repeats(cells)
+    return nbformat.v4.new_notebook(
+        cells=cells,
+        metadata={
+            "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+            "language_info": {"name": "python"},
+        },
+    )
+
+
+def expand(cell, where):
+    """The cell with nbgrader's full metadata and an id that is the same on every build."""
+    given = dict(cell.metadata)
+    kind = next((k for k in KINDS if k in given), None)
+    make = nbformat.v4.new_code_cell if cell.cell_type == "code" else nbformat.v4.new_markdown_cell
+    if kind is None:
+        digest = hashlib.sha256(cell.source.encode()).hexdigest()[:8]
+        return make(cell.source, id=f"{'code' if cell.cell_type == 'code' else 'text'}-{digest}", metadata=given)
+    prefix, grade, solution, locked = KINDS[kind]
+    grade_id = prefix + str(given[kind])
+    nbgrader = {
+        "schema_version": 3, "cell_type": "code", "grade_id": grade_id,
+        "grade": grade, "solution": solution, "locked": locked, "task": False,
+    }
+    if kind == "todo":
+        regions = re.findall(r"### BEGIN SOLUTION(?: (\d+))?$", cell.source, re.MULTILINE)
+        if not set(regions) or set(regions) != {str(n) for n in todo_numbers(given[kind])}:
+            raise BuildError(f"{where}, cell todo={given[kind]!r}: its solution regions are numbered {regions}.")
+    if kind == "test":
+        if not isinstance(given.get("points"), int):
+            raise BuildError(f"{where}, cell test={given[kind]!r}: it needs points=N.")
+        nbgrader["points"] = given["points"]
+    return make(cell.source, id=grade_id, metadata={"nbgrader": nbgrader})
+
+
+def todo_numbers(name):
+    """The TODOs a solution cell holds: "10-11" -> [10, 11]."""
+    first, _, last = str(name).partition("-")
+    return list(range(int(first), int(last or first) + 1))
+
+
+def number_repeats(cells):
+    """Give a second cell with the same text an id of its own."""
+    seen = {}
+    for cell in cells:
+        seen[cell.id] = seen.get(cell.id, 0) + 1
+        if seen[cell.id] > 1:
+            cell.id = f"{cell.id}-{seen[cell.id]}"
+
+
+def repository():
+    """The course's public address, from pyproject.toml's [project.urls]."""
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    return re.search(r'^Repository = "(.+?)/?"$', text, re.MULTILINE).group(1)
+
+
+def with_badges(header, phase):
+    """The header cell with the Colab and Binder badges under its title."""
+    address = repository()
+    notebook = f"notebooks/{phase}/{phase}.ipynb"
+    on_github = address.removeprefix("https://github.com/")
+    badges = (
+        "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]"
+        f"(https://colab.research.google.com/github/{on_github}/blob/main/{notebook}) "
+        "[![Open on Binder](https://mybinder.org/badge_logo.svg)]"
+        f"(https://mybinder.org/v2/gh/{on_github}/main?urlpath=lab/tree/{notebook})"
+    )
+    title, _, rest = header.partition("\n")
+    return f"{title}\n\n{badges}\n{rest}"
+
+
+def holds_work(path):
+    """Whether a notebook has outputs or an answered TODO: then it is somebody's, and never simply overwritten."""
+    try:
+        cells = nbformat.read(path, as_version=4).cells
+    except Exception:  # unreadable: keep it
+        return True
+    code = [cell for cell in cells if cell.cell_type == "code"]
+    answered = [c for c in code if c.metadata.get("nbgrader", {}).get("solution") and "NotImplementedError" not in c.source]
+    return bool(answered) or any(cell.get("outputs") or cell.get("execution_count") for cell in code)
+
+
+def notebook_path(phase):
+    """Where the learner's notebook lies."""
+    return ROOT / "notebooks" / phase / f"{phase}.ipynb"
+
+
+def same_bytes(first, second):
+    """Whether both files exist with the same content."""
+    return second.is_file() and first.read_bytes() == second.read_bytes()
