@@ -1,0 +1,16 @@
+"""What every test shares: nothing a test does may touch a learner's own files or settings."""
+import os
+
+import pytest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_folders(tmp_path_factory):
+    """Carried work, Jupyter's and IPython's settings go to a folder of the test run."""
+    folder = tmp_path_factory.mktemp("home")
+    names = ["TINYLLM_PARTS", "IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR"]
+    before = {name: os.environ.get(name) for name in names}
+    os.environ.update({name: str(folder / name.lower()) for name in names})
+    yield
+    for name, value in before.items():
+        os.environ.pop(name) if value is None else os.environ.update({name: value})
