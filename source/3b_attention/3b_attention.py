@@ -169,7 +169,13 @@ assert all(type(getattr(_layer, n)) is nn.Linear for n in ("q_proj", "k_proj", "
 # %% test="11" points=6
 checks.todo_11(SelfAttention)
 ### BEGIN HIDDEN TESTS
-_layer = SelfAttention(2)
+try:
+    _layer = SelfAttention(2)
+    assert all(getattr(_layer, n).weight.shape == (2, 2) for n in ("q_proj", "k_proj", "v_proj"))
+except Exception:  # TODO 10 has a test of its own
+    _layer = nn.Module.__new__(SelfAttention)
+    nn.Module.__init__(_layer)
+    _layer.q_proj, _layer.k_proj, _layer.v_proj = (nn.Linear(2, 2, bias=False) for _ in range(3))
 with torch.no_grad():
     _layer.q_proj.weight.copy_(torch.tensor([[2.0, 0.0], [0.0, 2.0]]))
     _layer.k_proj.weight.copy_(torch.eye(2))
@@ -312,7 +318,14 @@ else:
 checks.todo_13(MultiHeadAttention)
 ### BEGIN HIDDEN TESTS
 torch.manual_seed(13)
-_layer = MultiHeadAttention(12, 3).eval()
+try:
+    _layer = MultiHeadAttention(12, 3).eval()
+    assert all(getattr(_layer, n).weight.shape == (12, 12) for n in ("q_proj", "k_proj", "v_proj", "out_proj"))
+except Exception:  # TODO 12 has a test of its own
+    _layer = nn.Module.__new__(MultiHeadAttention)
+    nn.Module.__init__(_layer)
+    _layer.q_proj, _layer.k_proj, _layer.v_proj, _layer.out_proj = (nn.Linear(12, 12) for _ in range(4))
+    _layer.dropout, _layer.num_heads = nn.Dropout(0.0), 3
 _x = torch.randn(2, 5, 12)
 _mask = torch.ones(5, 5).tril().bool()
 _torch = nn.MultiheadAttention(12, 3, batch_first=True).eval()
