@@ -1,0 +1,81 @@
+"""Figures of phase 1: tensors."""
+import torch
+
+from .base import COLOURS, SMALL, Picture, heat_map, listing, plain, plural, styled, tensor, whole_number
+
+
+@styled
+def tensor_grid(t, title=None):
+    """A tensor of 1 or 2 dimensions as coloured cells with its numbers (at most its first 12 rows and columns)."""
+    values = tensor(t, "t", "()", "(N,)", "(R, K)", finite=False)
+    t = plain(t)
+    shape, dtype = tuple(t.shape), str(t.dtype)[6:]
+    grid = torch.atleast_2d(values)[:12, :12]
+    known = grid[grid.isfinite()]
+    low, high = (known.min().item(), known.max().item()) if len(known) else (0.0, 1.0)
+    numbers = number_format(max(abs(low), abs(high))) if t.is_floating_point() else ".0f"
+    rows, columns = grid.shape
+    fig = Picture(0.9 + 0.66 * columns, 1.0 + 0.42 * rows)
+    ax = fig.subplots()
+    heat_map(ax, grid, None, low - (low == high), high, numbers=numbers, aspect="auto")
+    ax.set_xticks(range(columns))
+    ax.set_yticks(range(rows) if len(shape) == 2 else [])
+    ax.xaxis.tick_top()
+    ax.tick_params(length=0)
+    if len(shape) == 2:
+        ax.set(xlabel="column", ylabel="row")
+    elif shape:
+        ax.set_xlabel("index")
+    else:
+        ax.set_xticks([])
+    ax.xaxis.set_label_position("top")
+    cut = grid.numel() < values.numel()
+    part = f", the first {plural(rows, 'row')} and {plural(columns, 'column')}" if cut else ""
+    ax.set_title(f"{title or 'tensor'}: {shape} {dtype}{part}".replace("$", r"\$"))
+    body = "; ".join(" ".join(format(v, numbers) for v in row) for row in grid[:4, :8].tolist())
+    verb = "reads" if grid.numel() == grid[:4, :8].numel() else "begins"
+    fig.alt = (f"{title + ': a' if title else 'A'} tensor of shape {shape} and type {dtype}{part}; numbers from "
+               f"{low:g} to {high:g}. It {verb}, row by row: {body}.")
+    return fig
+
+
+def number_format(largest):
+    """Two digits after the point, none for thousands, powers of ten beyond; a cell has room for seven characters."""
+    return ".2f" if 0.01 <= largest < 1000 or largest == 0 else ".0f" if 1000 <= largest < 1e5 else ".1e"
+
+
+@styled
+def split_heads(x, num_heads):
+    """Which feature goes to which head: `x` (T, C), or the first of (B, T, C), above its `num_heads` parts (T, D).
+
+    At most 4 positions are drawn; C may be up to 32.
+    """
+    x = tensor(x, "x", "(T, C)", "(B, T, C)")
+    x = x[0] if x.dim() == 3 else x
+    whole_number(num_heads, "num_heads")
+    (T, C), shown = x.shape, x[:4]
+    if C % num_heads or C > 32:
+        raise ValueError(f"x must have a number of features that num_heads divides, at most 32 of them; "
+                         f"{C} features and {num_heads} heads were given.")
+    D, low, high = C // num_heads, shown.min().item(), shown.max().item()
+    fig = Picture(8.0, 1.9 + 0.7 * len(shown))
+    top, *parts = fig.subplot_mosaic([["x"] * C, [h for h in range(num_heads) for _ in range(D)]]).values()
+    for ax, start, stop, title in [(top, 0, C, f"x: (T, C) = ({T}, {C})")] + [
+            (ax, h * D, h * D + D, f"head {h}") for h, ax in enumerate(parts)]:
+        numbers = ".1f" if C <= 16 else None
+        heat_map(ax, shown[:, start:stop], None, low, high + (low == high), "cividis", numbers, "auto")
+        step = 1 if C <= 16 else 2 if D > 1 else 1
+        ax.set_xticks(range(0, stop - start, step), range(start, stop, step), fontsize=SMALL if C <= 16 else 9)
+        ax.set_yticks(range(len(shown)) if start == 0 else [])
+        ax.tick_params(length=0)
+        ax.set_title(title, fontweight="bold")
+    for h, ax in enumerate(parts):      # a bar in the head's colour under its features, above and below
+        for where, start in ((top, h * D), (ax, 0)):
+            where.plot([start - 0.4, start + D - 0.6], [len(shown) - 0.42] * 2, color=COLOURS[h % 5], linewidth=4,
+                       solid_capstyle="butt", clip_on=False)
+    fig.supylabel("position", fontsize=10)
+    fig.supxlabel("feature (number of the column of x)", fontsize=10)
+    fig.alt = (f"The {C} features of each position are dealt to {num_heads} heads in runs of D = {D}: "
+               + listing(f"head {h} gets {h * D} to {h * D + D - 1}" if D > 1 else f"head {h} gets {h}"
+                       for h in range(num_heads)) + f". Drawn for {len(shown)} of {plural(T, 'position')}.")
+    return fig
