@@ -64,6 +64,7 @@ def execute(notebook, phase, allow_errors=False):
     client = NotebookClient(
         notebook, timeout=1200, kernel_name="python3", allow_errors=allow_errors, record_timing=False,
         resources={"metadata": {"path": str(folder)}}, shutdown_kernel="immediate",
+        extra_arguments=["--IPKernelApp.log_level=40"],  # errors only: its warnings would land in the progress lines
     )
     return client.execute()
 
