@@ -4,6 +4,7 @@ Runs on the standard library alone, because it must work before anything is inst
 environment where it is missing, then hands over to `course/<command>.py` inside it.
 """
 import importlib
+import os
 import sys
 
 from course import setup
@@ -41,6 +42,7 @@ def main(argv):
             print("Set-up stopped: {}".format(problem), file=sys.stderr)
             return 1
         return setup.hand_over([python, "-m", "course"] + argv)
+    os.environ.update(setup.environment())
     return importlib.import_module("course." + command.replace("-", "_")).main(rest)
 
 

@@ -111,8 +111,7 @@ def release(folder):
 def nbgrader_api(**directories):
     """nbgrader with nbgrader_config.py's settings; `directories` override the course's folders."""
     config = PyFileConfigLoader(str(ROOT / "nbgrader_config.py")).load_config()
-    config.CourseDirectory.root = str(ROOT)
-    config.CourseDirectory.update(Config(directories))
+    config.CourseDirectory.update(Config({"root": str(ROOT), **directories}))
     config.GenerateAssignment.no_database = True
     config.SaveCells.enabled = False
     config.NbGraderAPI.log_level = config.Application.log_level = "ERROR"

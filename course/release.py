@@ -20,7 +20,8 @@ def clear(source, keep=()):
 
 
 class TodoStubs(steps.ClearSolutions):
-    """nbgrader's ClearSolutions, but the region `### BEGIN SOLUTION 11` leaves `raise NotImplementedError("TODO 11")`."""
+    """nbgrader's ClearSolutions, but the region `### BEGIN SOLUTION 11` leaves `raise NotImplementedError("TODO 11")`.
+    """
 
     def _replace_solution_region(self, cell, language):
         cleared = clear(cell.source)

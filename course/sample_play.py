@@ -37,7 +37,7 @@ import re
 import sys
 import tempfile
 from bisect import bisect_right
-from functools import lru_cache
+from functools import cache
 from itertools import accumulate
 from pathlib import Path
 
@@ -625,7 +625,7 @@ def _patterns(text):
 END_OF_SPEECH = "\n"
 
 
-@lru_cache(maxsize=None)
+@cache
 def _tree(stage, humour):
     """The tree for one moment of a speech.
 

@@ -3,6 +3,10 @@ import os
 
 import pytest
 
+from course import setup
+
+os.environ.update(setup.environment())  # nbgrader calls alembic by name
+
 
 @pytest.fixture(scope="session", autouse=True)
 def own_folders(tmp_path_factory):

@@ -12,20 +12,17 @@ from course import PHASES, ROOT, build, setup
 from course.release import clear
 
 
-def nbgrader(command, phase, course, *options):
-    """One nbgrader command, started at the course's root as an instructor does, with its class in `course`."""
-    outcome = subprocess.run(
-        [sys.executable, "-m", "nbgrader", command, *([phase] if phase else []), f"--course-dir={course}",
-         f"--CourseDirectory.source_directory={build.SOURCE_NOTEBOOKS}", *options],
-        cwd=ROOT, env=setup.environment(), capture_output=True, text=True, timeout=600)
+def nbgrader(*arguments):
+    """One nbgrader command, started at the course's root as an instructor does."""
+    outcome = subprocess.run([sys.executable, "-m", "nbgrader", *arguments], cwd=ROOT, env=setup.environment(),
+                             capture_output=True, text=True, timeout=600)
     assert outcome.returncode == 0, outcome.stderr[-3000:]
-    return outcome
 
 
-def submit(released, phase, folder, solved):
+def submit(phase, folder, solved):
     """A student's notebook: the released one, with the solutions of the TODOs in `solved` filled in."""
     solutions = {c.id: c.source for c in build.source_notebook(phase).cells}
-    notebook = nbformat.read(released, as_version=4)
+    notebook = nbformat.read(build.notebook_path(phase), as_version=4)
     for cell in notebook.cells:
         if cell.metadata.get("nbgrader", {}).get("solution"):
             cell.source = clear(solutions[cell.id], keep=solved)
@@ -33,31 +30,55 @@ def submit(released, phase, folder, solved):
     nbformat.write(notebook, folder / f"{phase}.ipynb")
 
 
+def points_of(phase):
+    """{TODO: its points} of one phase."""
+    tests = [c for c in build.source_notebook(phase).cells if c.metadata.get("nbgrader", {}).get("grade")]
+    return {int(c.id[5:]): c.metadata.nbgrader.points for c in tests}
+
+
+def scores_of(gradebook, phase, student):
+    """{TODO: the points this student got}."""
+    return {int(grade.name[5:]): grade.score for grade in gradebook.find_submission_notebook(phase, phase, student).grades}
+
+
 @pytest.mark.parametrize("phase", PHASES)
 def test_a_class_of_three(phase, tmp_path):
-    tests = [c for c in build.source_notebook(phase).cells if c.metadata.get("nbgrader", {}).get("grade")]
-    points = {int(c.id[5:]): c.metadata.nbgrader.points for c in tests}
+    points = points_of(phase)
     todos = sorted(points)
     students = {"all": set(todos), "half": set(todos[: len(todos) // 2]), "none": set()}
-
     build.release(tmp_path / "build")  # makes the source notebooks
-    nbgrader("generate_assignment", phase, tmp_path)
-    released = tmp_path / "notebooks" / phase / f"{phase}.ipynb"
-    assert released.read_bytes() == build.notebook_path(phase).read_bytes()
+    api = build.nbgrader_api(root=str(tmp_path), source_directory=str(build.SOURCE_NOTEBOOKS))
+    api.config.GenerateAssignment.no_database, api.config.SaveCells.enabled = False, True
+    outcome = api.generate_assignment(phase)
+    assert outcome["success"], outcome["log"]
+    assert (tmp_path / "notebooks" / phase / f"{phase}.ipynb").read_bytes() == build.notebook_path(phase).read_bytes()
     for student, solved in students.items():
-        submit(released, phase, tmp_path / "submitted" / student / phase, solved)
-    nbgrader("autograde", phase, tmp_path)
-
-    with Gradebook(f"sqlite:///{tmp_path / 'gradebook.db'}") as gradebook:
+        submit(phase, tmp_path / "submitted" / student / phase, solved)
+        outcome = api.autograde(phase, student)
+        assert outcome["success"], outcome["log"]
+    with api.gradebook as gradebook:
         for student, solved in students.items():
-            notebook = gradebook.find_submission_notebook(phase, phase, student)
-            scores = {int(grade.name[5:]): grade.score for grade in notebook.grades}
-            assert scores == {todo: points[todo] if todo in solved else 0 for todo in todos}, student
+            right = {todo: points[todo] if todo in solved else 0 for todo in todos}
+            assert scores_of(gradebook, phase, student) == right, student
 
-    nbgrader("generate_feedback", phase, tmp_path)
-    for student in students:
-        assert f"{phase}" in (tmp_path / "feedback" / student / phase / f"{phase}.html").read_text(encoding="utf-8")
-    nbgrader("export", None, tmp_path, f"--to={tmp_path / 'grades.csv'}")
+
+def test_the_instructors_commands(tmp_path):
+    """generate_assignment, autograde, generate_feedback and export, as README lists them."""
+    phase, points = "2_modules", points_of("2_modules")
+    build.release(tmp_path / "build")
+    own = (f"--course-dir={tmp_path}", f"--CourseDirectory.source_directory={build.SOURCE_NOTEBOOKS}")
+    nbgrader("generate_assignment", phase, *own)
+    submit(phase, tmp_path / "submitted" / "ada" / phase, set(points))
+    submit(phase, tmp_path / "submitted" / "bob" / phase, {5})  # the later of two TODOs in one class
+    nbgrader("autograde", phase, *own)
+    nbgrader("generate_feedback", phase, *own)
+    gradebook_url = f"sqlite:///{tmp_path / 'gradebook.db'}"
+    nbgrader("export", f"--db={gradebook_url}", f"--to={tmp_path / 'grades.csv'}")
+
+    with Gradebook(gradebook_url) as gradebook:
+        assert scores_of(gradebook, phase, "bob") == {4: 0, 5: points[5]}
+    for student, text in {"ada": "TODO 5 passed", "bob": "NotImplementedError"}.items():
+        assert text in (tmp_path / "feedback" / student / phase / f"{phase}.html").read_text(encoding="utf-8")
     with open(tmp_path / "grades.csv", newline="", encoding="utf-8") as file:
         rows = {row["student_id"]: float(row["score"]) for row in csv.DictReader(file)}
-    assert rows == {student: sum(points[todo] for todo in solved) for student, solved in students.items()}
+    assert rows == {"ada": sum(points.values()), "bob": points[5]}

@@ -84,7 +84,8 @@ def test_no_network_says_so_and_can_be_repeated(bare_course):
         outcome = bare_course("lab", "--no-browser")
         assert outcome.returncode == 1
         assert outcome.stderr.strip() == (
-            "Set-up stopped: the network cannot be reached. Connect (or set your proxy), then run the same command again."
+            "Set-up stopped: the network cannot be reached. Connect (or set your proxy), then run the same command "
+            "again."
         )
 
 
@@ -97,7 +98,8 @@ def test_an_unknown_command_installs_nothing(bare_course, tmp_path):
 
 def test_help_lists_every_command():
     listed = subprocess.run([BASE_PYTHON, "-m", "course"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    modules = {path.stem.replace("_", "-") for path in (ROOT / "course").glob("*.py") if "def main(argv)" in path.read_text()}
+    modules = {path.stem.replace("_", "-") for path in (ROOT / "course").glob("*.py")
+               if "def main(argv)" in path.read_text()}
     assert {line.split()[0] for line in listed.splitlines()[2:]} == modules - {"--main--"}
 
 

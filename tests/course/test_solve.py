@@ -37,7 +37,8 @@ def test_all_seven_solved():
 
 
 def test_an_unknown_phase_is_named():
-    outcome = subprocess.run([sys.executable, "-m", "course", "solve", "3_attention"], cwd=ROOT, capture_output=True, text=True)
+    outcome = subprocess.run([sys.executable, "-m", "course", "solve", "3_attention"], cwd=ROOT, capture_output=True,
+                             text=True)
     assert outcome.returncode == 2 and "no phase is called '3_attention'" in outcome.stderr
 
 
