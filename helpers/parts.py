@@ -97,7 +97,7 @@ def keep(todo, *objects):
             _write(piece, _Collector(piece).collect(objects, cells))
     except Exception as error:  # whatever happens here must not spoil the check that just passed
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        _say(f"{' and '.join(piece.names)} could not be kept for later notebooks in {_folder()}: "
+        _say(f"{' and '.join(piece.names)} could not be kept for later notebooks in {folder()}: "
              f"{reason or type(error).__name__}")
 
 
@@ -135,7 +135,7 @@ def get(name):
 
 # Surroundings -------------------------------------------------------------------------------------------------
 
-def _folder():
+def folder():
     return Path(os.environ.get("TINYLLM_PARTS") or Path(__file__).resolve().parents[1] / "tiny_llm")
 
 
@@ -369,12 +369,12 @@ def _with_model_import(head, body):
 
 
 def _write(piece, source):
-    folder = _folder()
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / piece.file
-    with _lock(folder):
-        if not (folder / "__init__.py").exists():
-            _replace(folder / "__init__.py", "")
+    root = folder()
+    root.mkdir(parents=True, exist_ok=True)
+    path = root / piece.file
+    with _lock(root):
+        if not (root / "__init__.py").exists():
+            _replace(root / "__init__.py", "")
         text = path.read_text(encoding="utf-8") if path.exists() else ""
         _replace(path, _with_section(text, piece, source))
 
@@ -437,17 +437,17 @@ _last_kept = None
 def _kept():
     """What is kept now; the same objects as last time where no file has changed."""
     global _last_kept
-    folder, texts, unreadable = _folder(), {}, {}
+    root, texts, unreadable = folder(), {}, {}
     for file in HEADS:
         try:
-            texts[file] = (folder / file).read_text(encoding="utf-8")
+            texts[file] = (root / file).read_text(encoding="utf-8")
         except (FileNotFoundError, NotADirectoryError):
             texts[file] = ""
         except (OSError, UnicodeDecodeError) as error:
             texts[file] = ""
-            unreadable[file] = f"{folder.name}/{file} cannot be read ({type(error).__name__})"
-    if _last_kept is None or (_last_kept.folder, _last_kept.texts) != (folder, texts):
-        _last_kept = _Kept(folder, texts)
+            unreadable[file] = f"{root.name}/{file} cannot be read ({type(error).__name__})"
+    if _last_kept is None or (_last_kept.folder, _last_kept.texts) != (root, texts):
+        _last_kept = _Kept(root, texts)
     _last_kept.unreadable = unreadable
     return _last_kept
 
