@@ -14,6 +14,7 @@ COMMANDS = {
     "test": "run every test, or some of them  [pytest's own arguments]",
     "build": "make notebooks/ from source/  [--check]",
     "solve": "run the solved notebooks into build/solved/  [PHASE ...] [--fast]",
+    "bench": "measure: checks, answers  [TODO ...] [--seeds N]",
     "sample-play": "write data/sample_play.txt again, from its grammar",
 }
 
@@ -22,7 +23,7 @@ def usage():
     """The list of commands, one line each."""
     width = max(map(len, COMMANDS))
     lines = ["usage: python3 -m course COMMAND", ""]
-    lines += ["  {}  {}".format(name.ljust(width), what) for name, what in COMMANDS.items()]
+    lines += [f"  {name.ljust(width)}  {what}" for name, what in COMMANDS.items()]
     return "\n".join(lines)
 
 
@@ -33,15 +34,15 @@ def main(argv):
         return 0
     command, rest = argv[0], argv[1:]
     if command not in COMMANDS:
-        print("There is no command '{}'.\n\n{}".format(command, usage()), file=sys.stderr)
+        print(f"There is no command '{command}'.\n\n{usage()}", file=sys.stderr)
         return 2
     if not setup.is_inside():
         try:
             python = setup.ensure()
         except setup.SetupError as problem:
-            print("Set-up stopped: {}".format(problem), file=sys.stderr)
+            print(f"Set-up stopped: {problem}", file=sys.stderr)
             return 1
-        return setup.hand_over([python, "-m", "course"] + argv)
+        return setup.hand_over([python, "-m", "course", *argv])
     os.environ.update(setup.environment())
     return importlib.import_module("course." + command.replace("-", "_")).main(rest)
 

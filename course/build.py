@@ -75,16 +75,13 @@ def install(released):
     """Put the new notebooks in place, setting aside those that hold somebody's work."""
     for phase, made in released.items():
         target = notebook_path(phase)
-        target.parent.mkdir(parents=True, exist_ok=True)
         if same_bytes(made, target):
             continue
         if target.is_file() and holds_work(target):
             aside = next(p for n in range(1, 1000) if not (p := target.with_suffix(f".mine-{n}.ipynb")).exists())
             shutil.copy2(target, aside)
             print(f"{target.relative_to(ROOT)} holds answers: kept as {aside.name}.")
-        part = target.with_suffix(".part")
-        shutil.copyfile(made, part)
-        os.replace(part, target)
+        write(target, made.read_bytes())
         print(f"{target.relative_to(ROOT)}: new")
     return 0
 
@@ -96,10 +93,7 @@ def release(folder):
     """
     for phase in PHASES:
         text = nbformat.writes(source_notebook(phase)) + "\n"
-        path = SOURCE_NOTEBOOKS / phase / f"{phase}.ipynb"
-        if not path.is_file() or path.read_text(encoding="utf-8") != text:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8", newline="\n")
+        write(SOURCE_NOTEBOOKS / phase / f"{phase}.ipynb", text.encode("utf-8"))
     api = nbgrader_api(release_directory=str(folder))
     for phase in PHASES:
         outcome = api.generate_assignment(phase, force=True, create=True)
@@ -211,6 +205,17 @@ def holds_work(path):
 def notebook_path(phase):
     """Where the learner's notebook lies."""
     return ROOT / "notebooks" / phase / f"{phase}.ipynb"
+
+
+def write(path, content):
+    """Write bytes so that at every moment the old file or the new one is there, whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        part.write_bytes(content)
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def same_bytes(first, second):

@@ -498,7 +498,7 @@ class Table:
         self.costs = [-math.log(weight / self.total) for _, weight, _ in options]  # nats
         self.index = {text: i for i, text in enumerate(self.texts)}
         self.lengths = sorted({len(text) for text in self.texts}, reverse=True)
-        self.offset = len(os.path.commonprefix(self.texts)) if len(options) > 1 else 0
+        self.offset = len(os.path.commonprefix(self.texts)) if len(options) > 1 else 0  # noqa: RUF071  (characters)
         self._check(options)
 
     def _check(self, options):

@@ -11,7 +11,6 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-
 # --- 1_tensors and 3a_embeddings ---------------------------------------------------------------------------------
 
 def split_heads(x, num_heads):

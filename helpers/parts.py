@@ -136,6 +136,7 @@ def get(name):
 # Surroundings -------------------------------------------------------------------------------------------------
 
 def folder():
+    """Where the learner's finished work is kept (a `Path`): the course's `tiny_llm/`, or what TINYLLM_PARTS names."""
     return Path(os.environ.get("TINYLLM_PARTS") or Path(__file__).resolve().parents[1] / "tiny_llm")
 
 

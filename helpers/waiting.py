@@ -10,14 +10,15 @@ Jupyter and the grader see an error. Only its last line becomes one that helps:
 import ast
 import re
 
-AFTER_RESTART = "If a cell above makes it, run that one first (after a restart: menu Run, 'Run All Above Selected Cell')."
+AFTER_RESTART = ("If a cell above makes it, run that one first (after a restart: menu Run, 'Run All Above Selected "
+                 "Cell').")
 pending = {}  # name -> number of the TODO whose absence kept a cell from making it
 
 
 def install():
     """Explain missing pieces in this notebook from now on; does nothing outside IPython."""
     try:
-        shell = get_ipython()  # noqa: F821  (IPython puts it among the builtins)
+        shell = get_ipython()  # IPython puts it among the builtins
     except NameError:
         return
     load_ipython_extension(shell)

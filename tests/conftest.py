@@ -6,6 +6,7 @@ import pytest
 from course import setup
 
 os.environ.update(setup.environment())  # nbgrader calls alembic by name
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # the tests run side by side already
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,6 +1,7 @@
 """The checks a notebook calls: checks.todo_11(SelfAttention) says what is wrong, or that all is well.
 
-Each file below holds the checks of one notebook, each with its table of known mistakes; engine.py is what they share.
+Each file below holds the checks of one notebook, each with its table of known mistakes. engine.py is what they
+share; guard.py and compare.py are what it stands on.
 """
 from helpers.checks.attention import todo_10, todo_11, todo_12, todo_13
 from helpers.checks.blocks import todo_14, todo_15, todo_16, todo_17
@@ -9,3 +10,10 @@ from helpers.checks.model import todo_18, todo_19, todo_20, todo_21, todo_22, to
 from helpers.checks.modules import todo_4, todo_5
 from helpers.checks.tensors import todo_1, todo_2, todo_3
 from helpers.checks.training import todo_25, todo_26, todo_27, todo_28, todo_29, todo_30, todo_31
+
+__all__ = [
+    "todo_1", "todo_2", "todo_3", "todo_4", "todo_5", "todo_6", "todo_7", "todo_8",
+    "todo_9", "todo_10", "todo_11", "todo_12", "todo_13", "todo_14", "todo_15", "todo_16",
+    "todo_17", "todo_18", "todo_19", "todo_20", "todo_21", "todo_22", "todo_23", "todo_24",
+    "todo_25", "todo_26", "todo_27", "todo_28", "todo_29", "todo_30", "todo_31",
+]

@@ -2,10 +2,10 @@
 from types import SimpleNamespace
 
 import torch
-from torch import nn
 
 from helpers import oracle
-from helpers.checks.engine import Mistake, Wrong, check, difference
+from helpers.checks.compare import difference
+from helpers.checks.engine import Mistake, Wrong, check
 
 SINGLE, DOUBLE = torch.float32, torch.float64
 FORBIDDEN = ("scaled_dot_product", "multi_head_attention", "transformer_encoder_layer")
@@ -33,8 +33,9 @@ def attention_cases(t, B, T, C, H=1):
     causal = torch.ones(T, T).tril()
     return [case(B, T, None, SINGLE), case(B, T, mask, SINGLE), case(B, T, causal.bool(), SINGLE),
             case(B, T, mask.long(), SINGLE), case(B, T, mask.float(), SINGLE), case(1, T, None, SINGLE),
-            case(1, T, mask, SINGLE), case(B, 1, None, SINGLE), case(B, T, None, SINGLE, C + H), case(B, C, random_mask(t, C), SINGLE),
-            case(B, T, None, DOUBLE), case(B, T, mask, DOUBLE), case(B, T, causal, DOUBLE)]
+            case(1, T, mask, SINGLE), case(B, 1, None, SINGLE), case(B, T, None, SINGLE, C + H),
+            case(B, C, random_mask(t, C), SINGLE), case(B, T, None, DOUBLE), case(B, T, mask, DOUBLE),
+            case(B, T, causal, DOUBLE)]
 
 
 def hidden_is_zero(weights, c):
@@ -72,10 +73,10 @@ OUTPUT = "output = weights @ v"
 
 # Mistakes of one head; with several heads each case's q, k, v and scores are those of all heads, (B, H, T, D).
 ATTENTION_MISTAKES = [
-    Mistake("no scale", "your weights equal softmax(q @ k^T): the scores are not divided by the square root", line=SCORES,
-            makes=lambda c: attend(c, scale=1.0)),
-    Mistake("scale without the root", "your scores are divided by the width itself, not by its square root", line=SCORES,
-            makes=lambda c: attend(c, scale=1 / c.D)),
+    Mistake("no scale", "your weights equal softmax(q @ k^T): the scores are not divided by the square root",
+            line=SCORES, makes=lambda c: attend(c, scale=1.0)),
+    Mistake("scale without the root", "your scores are divided by the width itself, not by its square root",
+            line=SCORES, makes=lambda c: attend(c, scale=1 / c.D)),
     Mistake("scale multiplied", "your scores are multiplied by the square root instead of divided by it", line=SCORES,
             makes=lambda c: attend(c, scale=c.D**0.5)),
     Mistake("scale from T", "your scores are divided by sqrt(T), the number of positions", line=SCORES,
@@ -88,14 +89,14 @@ ATTENTION_MISTAKES = [
             line=SCORES, makes=lambda c: attend(c, scale=c.C**-0.5)),
     Mistake("scale from H", "your scores are divided by sqrt(H), the number of heads", line=SCORES,
             makes=lambda c: attend(c, scale=c.H**-0.5)),
-    Mistake("scale after softmax", "you divide by the square root after the softmax: the weights of a position should add "
-            "up to 1", line=SCORES, makes=lambda c: tuple(a / c.D**0.5 for a in attend(c, scale=1.0))),
-    Mistake("query and key swapped", "your weights equal softmax(k @ q^T): each key asks, each query answers", line=SCORES,
-            makes=lambda c: attend(c, q="k", k="q")),
+    Mistake("scale after softmax", "you divide by the square root after the softmax: the weights of a position should "
+            "add up to 1", line=SCORES, makes=lambda c: tuple(a / c.D**0.5 for a in attend(c, scale=1.0))),
+    Mistake("query and key swapped", "your weights equal softmax(k @ q^T): each key asks, each query answers",
+            line=SCORES, makes=lambda c: attend(c, q="k", k="q")),
     Mistake("softmax over the queries", "your softmax runs over the queries (dim=-2): columns add up to 1, not rows",
             line=SOFTMAX, hint=2, makes=weighted(lambda c: filled(c, -torch.inf).softmax(-2))),
-    Mistake("softmax over the heads or the batch", "your softmax runs over dim=1 of (B, H, T, T) or dim=0", line=SOFTMAX,
-            hint=2, makes=weighted(lambda c: c.scores.softmax(-3))),
+    Mistake("softmax over the heads or the batch", "your softmax runs over dim=1 of (B, H, T, T) or dim=0",
+            line=SOFTMAX, hint=2, makes=weighted(lambda c: c.scores.softmax(-3))),
     Mistake("softmax over the batch", "your softmax runs over the batch (dim=0)", line=SOFTMAX, hint=2,
             makes=weighted(lambda c: c.scores.softmax(0))),
     Mistake("softmax over everything", "your softmax runs over all T * T scores at once: each row should add up to 1",
@@ -112,8 +113,8 @@ ATTENTION_MISTAKES = [
             makes=weighted(lambda c: c.weights.softmax(-1))),
     Mistake("scores returned", "your second result are the scores, not the weights after the softmax", line=SOFTMAX,
             makes=lambda c: (c.output, c.scores)),
-    Mistake("scores returned", "your second result are the masked scores, not the weights after the softmax", line=SOFTMAX,
-            makes=lambda c: (c.output, filled(c, -torch.inf))),
+    Mistake("scores returned", "your second result are the masked scores, not the weights after the softmax",
+            line=SOFTMAX, makes=lambda c: (c.output, filled(c, -torch.inf))),
     Mistake("mask ignored", "your weights are those without the mask", line=MASK, makes=lambda c: attend(c, mask=None)),
     Mistake("always causal", "your weights are causal whatever mask is given (or when none is)", line=MASK,
             makes=lambda c: attend(c, mask=torch.ones(c.T, c.T).tril())),
@@ -123,15 +124,15 @@ ATTENTION_MISTAKES = [
             makes=lambda c: attend(c, mask=c.mask.T)),
     Mistake("scores times mask", "hidden scores become 0, but exp(0) is 1: they still get a weight", line=MASK, hint=2,
             makes=weighted(lambda c: filled(c, 0).softmax(-1))),
-    Mistake("mask added", "your mask is added to the scores: that raises the visible ones by 1 and hides none", line=MASK,
-            hint=2, makes=weighted(lambda c: (c.scores + c.mask.double()).softmax(-1))),
-    Mistake("mask after softmax", "you hide weights after the softmax: the rows no longer add up to 1", line=MASK, hint=2,
-            makes=weighted(lambda c: c.scores.softmax(-1) * c.mask)),
-    *[Mistake("hidden scores not low enough", f"hidden scores become {value:g}: that still leaves them a weight", line=MASK,
-              hint=2, makes=weighted(lambda c, value=value: filled(c, value).softmax(-1)))
+    Mistake("mask added", "your mask is added to the scores: that raises the visible ones by 1 and hides none",
+            line=MASK, hint=2, makes=weighted(lambda c: (c.scores + c.mask.double()).softmax(-1))),
+    Mistake("mask after softmax", "you hide weights after the softmax: the rows no longer add up to 1", line=MASK,
+            hint=2, makes=weighted(lambda c: c.scores.softmax(-1) * c.mask)),
+    *[Mistake("hidden scores not low enough", f"hidden scores become {value:g}: that still leaves them a weight",
+              line=MASK, hint=2, makes=weighted(lambda c, value=value: filled(c, value).softmax(-1)))
       for value in (-1.0, -2.0, -5.0, -10.0, -20.0, -100.0, 1e-9, -1e-9, 1.0, 1e9)],
-    Mistake("mask after the scale was forgotten", "hidden scores are right, but the others are not divided by the square "
-            "root", line=SCORES, makes=weighted(lambda c: (filled(c, -torch.inf) * c.D**0.5).softmax(-1))),
+    Mistake("mask after the scale was forgotten", "hidden scores are right, but the others are not divided by the "
+            "square root", line=SCORES, makes=weighted(lambda c: (filled(c, -torch.inf) * c.D**0.5).softmax(-1))),
     Mistake("x instead of v", "your output equals weights @ x: the values are v_proj(x)", line=OUTPUT,
             makes=lambda c: attend(c, v="x")),
     Mistake("k instead of v", "your output equals weights @ k", line=OUTPUT, makes=lambda c: attend(c, v="k")),
@@ -156,11 +157,12 @@ ATTENTION_MISTAKES = [
             makes=lambda c: attend(c, k="v", v="k")),
     Mistake("output not computed", "your output is v: the weights are not used", line=OUTPUT,
             makes=lambda c: (c.v, None)),
-    Mistake("extra scale of the output", "your output is divided by the square root: that belongs to the scores", line=OUTPUT,
-            makes=lambda c: (c.output / c.D**0.5, None)),
+    Mistake("extra scale of the output", "your output is divided by the square root: that belongs to the scores",
+            line=OUTPUT, makes=lambda c: (c.output / c.D**0.5, None)),
 ]
 FINISHED_MISTAKES = [  # what is left when both results are there: c.output and c.weights are the right ones
-    Mistake("results swapped", "you return (weights, output): the output comes first", makes=lambda c: (c.weights, c.output)),
+    Mistake("results swapped", "you return (weights, output): the output comes first",
+            makes=lambda c: (c.weights, c.output)),
     Mistake("residual added", "you add x to the output: that is the block's business, later",
             makes=lambda c: (c.output + c.x, None)),
     Mistake("output twice", "your second result is the output again", makes=lambda c: (c.output, c.output)),
@@ -216,9 +218,11 @@ def todo_12(t, MultiHeadAttention):
     t.layers(t.make(MultiHeadAttention, C, H, p), oracle.MultiHeadAttention(C, H, p))
     t.layers(t.make(MultiHeadAttention, embed_dim=D, num_heads=1, dropout=p), oracle.MultiHeadAttention(D, 1, p))
     t.layers(t.make(MultiHeadAttention, D, D), oracle.MultiHeadAttention(D, D))
-    for C, H in ((C + 1, H), (D, 2 * D)):
-        t.refuses(t.make, MultiHeadAttention, C, H, because=f"embed_dim={C}, num_heads={H} (not divisible)")
-    return "q_proj, k_proj, v_proj, out_proj and dropout are as they should be; an embed_dim that does not divide is refused"
+    for width, heads in ((C + 1, H), (D, 2 * D)):
+        t.refuses(t.make, MultiHeadAttention, width, heads,
+                  because=f"embed_dim={width}, num_heads={heads} (not divisible)")
+    return ("q_proj, k_proj, v_proj, out_proj and dropout are as they should be; an embed_dim that does not divide is "
+            "refused")
 
 
 # --- TODO 13: MultiHeadAttention.forward -------------------------------------------------------------------------
@@ -249,31 +253,33 @@ def interleaved(x, H):
 SPLIT = "(B, T, C) -> (B, T, H, D) -> transpose -> (B, H, T, D)"
 MERGE = "(B, H, T, D) -> transpose -> (B, T, H, D) -> (B, T, C)"
 MISTAKES_13 = [
-    Mistake("heads interleaved", "feature i went to head i % H: head h should get the neighbours h*D .. (h+1)*D", line=SPLIT,
-            hint=2, makes=lambda c: heads(c, split=interleaved)),
+    Mistake("heads interleaved", "feature i went to head i % H: head h should get the neighbours h*D .. (h+1)*D",
+            line=SPLIT, hint=2, makes=lambda c: heads(c, split=interleaved)),
     Mistake("heads interleaved", "your heads are split and merged with feature i in head i % H", line=SPLIT, hint=2,
             makes=lambda c: heads(c, split=interleaved, merge=lambda o: o.permute(0, 2, 3, 1).flatten(2))),
-    Mistake("split without transpose", "you view (B, T, C) directly as (B, H, T, D): that mixes positions", line=SPLIT, hint=2,
-            makes=lambda c: heads(c, split=lambda x, H: x.reshape(c.B, H, c.T, -1))),
-    Mistake("split and merge without transpose", "you view (B, T, C) directly as (B, H, T, D) and back: that mixes positions",
-            line=SPLIT, hint=2, makes=lambda c: heads(c, split=lambda x, H: x.reshape(c.B, H, c.T, -1),
-                                                      merge=lambda o: o.reshape(c.B, c.T, -1))),
-    Mistake("merge without transpose", "you view (B, H, T, D) directly as (B, T, C): that mixes heads and positions", line=MERGE,
-            hint=2, makes=lambda c: heads(c, merge=lambda o: o.reshape(c.B, c.T, -1))),
-    Mistake("merge interleaved", "you merge with the heads' features in turn: head 0's D features come first", line=MERGE,
-            hint=2, makes=lambda c: heads(c, merge=lambda o: o.permute(0, 2, 3, 1).flatten(2))),
-    Mistake("out_proj missing", "your output is the merged heads: out_proj is not applied", line="output = out_proj(merged heads)",
-            makes=lambda c: heads(c, project=False)),
+    Mistake("split without transpose", "you view (B, T, C) directly as (B, H, T, D): that mixes positions", line=SPLIT,
+            hint=2, makes=lambda c: heads(c, split=lambda x, H: x.reshape(c.B, H, c.T, -1))),
+    Mistake("split and merge without transpose", "you view (B, T, C) directly as (B, H, T, D) and back: that mixes "
+            "positions", line=SPLIT, hint=2, makes=lambda c: heads(
+                c, split=lambda x, H: x.reshape(c.B, H, c.T, -1), merge=lambda o: o.reshape(c.B, c.T, -1))),
+    Mistake("merge without transpose", "you view (B, H, T, D) directly as (B, T, C): that mixes heads and positions",
+            line=MERGE, hint=2, makes=lambda c: heads(c, merge=lambda o: o.reshape(c.B, c.T, -1))),
+    Mistake("merge interleaved", "you merge with the heads' features in turn: head 0's D features come first",
+            line=MERGE, hint=2, makes=lambda c: heads(c, merge=lambda o: o.permute(0, 2, 3, 1).flatten(2))),
+    Mistake("out_proj missing", "your output is the merged heads: out_proj is not applied",
+            line="output = out_proj(merged heads)", makes=lambda c: heads(c, project=False)),
     Mistake("out_proj twice", "out_proj is applied twice", line="output = out_proj(merged heads)",
             makes=lambda c: (c.truth.out_proj(c.output), c.weights)),
     Mistake("bias of out_proj missing", "the bias of out_proj is not added", line="output = out_proj(merged heads)",
             makes=lambda c: (c.output - c.truth.out_proj.bias, c.weights)),
-    Mistake("weights averaged over the heads", "your weights are the mean over the heads: return one map per head, (B, H, T, T)",
-            makes=lambda c: (None, c.weights.mean(1))),
-    Mistake("weights of one head", "you return the weights of the first head only", makes=lambda c: (None, c.weights[:, 0])),
-    Mistake("weights of one head", "you return the weights of the last head only", makes=lambda c: (None, c.weights[:, -1])),
-    Mistake("attention between heads", "your weights are (B, T, H, H): the heads of a position look at each other. Positions "
-            "should look at positions: (B, H, T, T)", line=SPLIT, hint=2, makes=lambda c: (
+    Mistake("weights averaged over the heads", "your weights are the mean over the heads: return one map per head, "
+            "(B, H, T, T)", makes=lambda c: (None, c.weights.mean(1))),
+    Mistake("weights of one head", "you return the weights of the first head only",
+            makes=lambda c: (None, c.weights[:, 0])),
+    Mistake("weights of one head", "you return the weights of the last head only",
+            makes=lambda c: (None, c.weights[:, -1])),
+    Mistake("attention between heads", "your weights are (B, T, H, H): the heads of a position look at each other. "
+            "Positions should look at positions: (B, H, T, T)", line=SPLIT, hint=2, makes=lambda c: (
                 None, oracle.attention(*(a.transpose(1, 2) for a in (c.q, c.k, c.v)))[1])),
     Mistake("one head", "you attend with one head over all C features", makes=lambda c: (
         c.truth.out_proj(oracle.attention(*c.flat, c.mask)[0]), None)),
@@ -309,7 +315,7 @@ def todo_13(t, MultiHeadAttention):
 
     cases = attention_cases(t, B, T, C, H)
     t.cases([*cases, *attention_cases(t, B, T, C, 1)[:1], *attention_cases(t, B, T, D, D)[:1]], run)
-    mine, truth = build(0.5)
+    mine, _ = build(0.5)
     dropout_13(t, mine, cases[2])
     t.elsewhere(mine, (cases[2].x.float(), cases[2].mask), ("output", "weights"))
     return "output, weights and gradients equal nn.MultiheadAttention's; dropout only on the output, only in training"
@@ -341,4 +347,5 @@ def dropout_13(t, mine, c):
     # 16 * 8 * C >= 1280 numbers, each dropped with probability 1/2: further than 6 standard deviations (6 * 0.5 *
     # sqrt(n)) from n / 2 happens with probability below 2e-9.
     if abs(kept.sum() - kept.numel() / 2) > 3 * kept.numel()**0.5:
-        raise Wrong(f"with dropout=0.5 {int((~kept).sum())} of {kept.numel()} numbers were dropped", kind="wrong dropout")
+        raise Wrong(f"with dropout=0.5 {int((~kept).sum())} of {kept.numel()} numbers were dropped",
+                    kind="wrong dropout")

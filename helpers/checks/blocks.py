@@ -7,7 +7,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from helpers import oracle
-from helpers.checks.engine import Mistake, Unfinished, Wrong, check, layer_facts, mistake_made, same
+from helpers.checks.compare import layer_facts, same
+from helpers.checks.engine import Mistake, Unfinished, Wrong, check, mistake_made
 
 SINGLE, DOUBLE = torch.float32, torch.float64
 

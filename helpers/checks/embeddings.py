@@ -7,7 +7,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from helpers import oracle
-from helpers.checks.engine import Mistake, Wrong, _kind, check, difference
+from helpers.checks.compare import difference, kind_of
+from helpers.checks.engine import Mistake, Wrong, check
 
 SINGLE, DOUBLE = torch.float32, torch.float64
 
@@ -32,15 +33,18 @@ MISTAKES_7 = [
             line="no scaling", makes=lambda c: c.rows * c.C**0.5),
     Mistake("scaled", "your vectors are divided by sqrt(C): here there is no scaling", line="no scaling",
             makes=lambda c: c.rows / c.C**0.5),
-    Mistake("transposed", "your result is (B, C, T): the features come last", line="(B, T, C)", makes=lambda c: c.rows.mT),
+    Mistake("transposed", "your result is (B, C, T): the features come last", line="(B, T, C)",
+            makes=lambda c: c.rows.mT),
     Mistake("transposed", "your result is (T, B, C): the batch comes first", line="(B, T, C)",
             makes=lambda c: c.rows.transpose(0, 1)),
     Mistake("averaged over the positions", "your result is the mean over the positions: keep one vector per id",
             line="(B, T, C)", makes=lambda c: c.rows.mean(1)),
     Mistake("summed over the positions", "your result is the sum over the positions: keep one vector per id",
             line="(B, T, C)", makes=lambda c: c.rows.sum(1)),
-    Mistake("normalised", "your vectors are normalised to length 1", line=ROWS, makes=lambda c: F.normalize(c.rows, dim=-1)),
-    Mistake("layer norm", "your vectors went through a layer norm", line=ROWS, makes=lambda c: F.layer_norm(c.rows, (c.C,))),
+    Mistake("normalised", "your vectors are normalised to length 1", line=ROWS,
+            makes=lambda c: F.normalize(c.rows, dim=-1)),
+    Mistake("layer norm", "your vectors went through a layer norm", line=ROWS,
+            makes=lambda c: F.layer_norm(c.rows, (c.C,))),
     Mistake("ids off by one", "each id takes the row before its own", line=ROWS,
             makes=lambda c: c.weight[c.x - 1]),
     Mistake("ids off by one", "each id takes the row after its own", line=ROWS,
@@ -113,60 +117,68 @@ def halves(c, first=torch.sin, second=torch.cos):
 ANGLE = "angle = p / 10000**(2i / C) for the pair of columns 2i and 2i+1"
 PAIRS = "table[p, 2i] = sin(angle), table[p, 2i+1] = cos(angle)"
 MISTAKES_8 = [
-    Mistake("halves instead of interleaved", "your sines fill the first half of the columns and the cosines the second: they "
-            "should take turns", line=PAIRS, hint=2, makes=halves),
-    Mistake("halves instead of interleaved", "your cosines fill the first half of the columns and the sines the second: they "
-            "should take turns, sine first", line=PAIRS, hint=2, makes=lambda c: halves(c, torch.cos, torch.sin)),
+    Mistake("halves instead of interleaved", "your sines fill the first half of the columns and the cosines the "
+            "second: they should take turns", line=PAIRS, hint=2, makes=halves),
+    Mistake("halves instead of interleaved", "your cosines fill the first half of the columns and the sines the "
+            "second: they should take turns, sine first", line=PAIRS, hint=2,
+            makes=lambda c: halves(c, torch.cos, torch.sin)),
     Mistake("sine and cosine swapped", "your even columns are cosines: they should be sines", line=PAIRS,
             makes=lambda c: waves(c, sine=torch.cos, cosine=torch.sin)),
     Mistake("sine only", "all your columns are sines", line=PAIRS, makes=lambda c: waves(c, cosine=torch.sin)),
     Mistake("cosine only", "all your columns are cosines", line=PAIRS, makes=lambda c: waves(c, sine=torch.cos)),
-    Mistake("exponent half", "your exponent is i / C: it should be 2i / C", line=ANGLE, makes=lambda c: waves(c, lambda i, C: i / C)),
+    Mistake("exponent half", "your exponent is i / C: it should be 2i / C", line=ANGLE,
+            makes=lambda c: waves(c, lambda i, C: i / C)),
     Mistake("exponent double", "your exponent is 4i / C (twice 2i): i counts pairs", line=ANGLE,
             makes=lambda c: waves(c, lambda i, C: 4 * i / C)),
-    Mistake("each column has its own exponent", "your exponent uses the column number j instead of the pair: columns 2i and 2i+1 "
-            "share one angle", line=ANGLE, hint=2, makes=lambda c: columns(c, lambda j: j, lambda j: j)),
-    Mistake("each column has its own exponent", "your exponent is 2j / C with the column number j: columns 2i and 2i+1 share one "
-            "angle", line=ANGLE, hint=2, makes=lambda c: columns(c, lambda j: 2 * j, lambda j: 2 * j)),
+    Mistake("each column has its own exponent", "your exponent uses the column number j instead of the pair: columns "
+            "2i and 2i+1 share one angle", line=ANGLE, hint=2, makes=lambda c: columns(c, lambda j: j, lambda j: j)),
+    Mistake("each column has its own exponent", "your exponent is 2j / C with the column number j: columns 2i and "
+            "2i+1 share one angle", line=ANGLE, hint=2, makes=lambda c: columns(c, lambda j: 2 * j, lambda j: 2 * j)),
     Mistake("each column has its own exponent", "your cosine columns have the exponent 2(2i+1) / C", line=ANGLE, hint=2,
             makes=lambda c: columns(c, lambda j: j, lambda j: 2 * j)),
-    Mistake("each column has its own exponent", "your cosine columns have the exponent of the next pair", line=ANGLE, hint=2,
-            makes=lambda c: columns(c, lambda j: j, lambda j: j + 1)),
-    Mistake("last wave reaches 10000", "your exponent is i / (C/2 - 1): the one of another library; here it is 2i / C", line=ANGLE,
-            makes=lambda c: waves(c, lambda i, C: i / (C // 2 - 1))),
+    Mistake("each column has its own exponent", "your cosine columns have the exponent of the next pair", line=ANGLE,
+            hint=2, makes=lambda c: columns(c, lambda j: j, lambda j: j + 1)),
+    Mistake("last wave reaches 10000", "your exponent is i / (C/2 - 1): the one of another library; here it is 2i / C",
+            line=ANGLE, makes=lambda c: waves(c, lambda i, C: i / (C // 2 - 1))),
     Mistake("last wave reaches 10000", "your exponent is 2i / (C - 1): it should be 2i / C", line=ANGLE,
             makes=lambda c: waves(c, lambda i, C: 2 * i / (C - 1))),
-    Mistake("exponent without C", "your exponent is 2i, not divided by C", line=ANGLE, makes=lambda c: waves(c, lambda i, C: 2 * i)),
+    Mistake("exponent without C", "your exponent is 2i, not divided by C", line=ANGLE,
+            makes=lambda c: waves(c, lambda i, C: 2 * i)),
     Mistake("exponent rounded up", "for an odd embed_dim you divide by C + 1", line=ANGLE,
             makes=lambda c: waves(c, lambda i, C: 2 * i / (C + 1)) if c.C % 2 else None),
-    Mistake("exponent rounded down", "you divide the exponent by 2 * (C // 2), which differs from C when C is odd", line=ANGLE,
-            makes=lambda c: waves(c, lambda i, C: i / (C // 2)) if c.C % 2 else None),
+    Mistake("exponent rounded down", "you divide the exponent by 2 * (C // 2), which differs from C when C is odd",
+            line=ANGLE, makes=lambda c: waves(c, lambda i, C: i / (C // 2)) if c.C % 2 else None),
     Mistake("multiplied instead of divided", "your angle is p * 10000**(2i / C): it should be divided", line=ANGLE,
             makes=lambda c: waves(c, lambda i, C: -2 * i / C)),
     Mistake("whole-number division", "your angle is rounded down to a whole number", line=ANGLE,
             makes=lambda c: waves(c, sine=lambda a: a.floor().sin(), cosine=lambda a: a.floor().cos())),
     *[Mistake("another base than 10000", f"your base is {base:g}, not 10000", line=ANGLE,
-              makes=lambda c, base=base: waves(c, base=base)) for base in (100.0, 1000.0, 1e5, math.e, 10.0, 1024.0, 512.0, 1e6)],
+              makes=lambda c, base=base: waves(c, base=base))
+      for base in (100.0, 1000.0, 1e5, math.e, 10.0, 1024.0, 512.0, 1e6)],
     Mistake("positions from 1", "your positions start at 1: the first row should be position 0", line=ANGLE,
             makes=lambda c: waves(c, start=1)),
     Mistake("positions backwards", "your rows are in reverse order", line=ANGLE, makes=lambda c: waves(c).flip(0)),
     Mistake("positions divided by max_len", "your positions are divided by max_len", line=ANGLE,
             makes=lambda c: waves(c, turn=1 / c.P)),
-    Mistake("degrees", "your angle is turned into radians once more", line=ANGLE, makes=lambda c: waves(c, turn=math.pi / 180)),
+    Mistake("degrees", "your angle is turned into radians once more", line=ANGLE,
+            makes=lambda c: waves(c, turn=math.pi / 180)),
     Mistake("2 pi", "your angle is multiplied by 2 pi", line=ANGLE, makes=lambda c: waves(c, turn=2 * math.pi)),
-    Mistake("waves the wrong way round", "the fastest wave is in your last columns: it should be in the first", line=ANGLE,
-            makes=lambda c: waves(c, lambda i, C: 2 * (len(i) - 1 - i) / C)),
-    Mistake("transposed", "your table is (C, max_len): one row per position", line="(max_len, C)", makes=lambda c: waves(c).T),
+    Mistake("waves the wrong way round", "the fastest wave is in your last columns: it should be in the first",
+            line=ANGLE, makes=lambda c: waves(c, lambda i, C: 2 * (len(i) - 1 - i) / C)),
+    Mistake("transposed", "your table is (C, max_len): one row per position", line="(max_len, C)",
+            makes=lambda c: waves(c).T),
     Mistake("batch dimension", "your table has an extra first dimension: (max_len, C) is enough", line="(max_len, C)",
             makes=lambda c: waves(c)[None]),
     Mistake("sine plus cosine", "you add sine and cosine in the same column", line=PAIRS,
             makes=lambda c: waves(c, sine=lambda a: a.sin() + a.cos(), cosine=lambda a: a.sin() + a.cos())),
-    Mistake("cosine overwritten", "your odd columns stay 0", line=PAIRS, makes=lambda c: waves(c, cosine=torch.zeros_like)),
-    Mistake("sine overwritten", "your even columns stay 0", line=PAIRS, makes=lambda c: waves(c, sine=torch.zeros_like)),
+    Mistake("cosine overwritten", "your odd columns stay 0", line=PAIRS,
+            makes=lambda c: waves(c, cosine=torch.zeros_like)),
+    Mistake("sine overwritten", "your even columns stay 0", line=PAIRS,
+            makes=lambda c: waves(c, sine=torch.zeros_like)),
     Mistake("angles returned", "your table holds the angles: the sine and cosine are missing", line=PAIRS,
             makes=lambda c: waves(c, sine=lambda a: a, cosine=lambda a: a)),
-    Mistake("last column missing", "for an odd embed_dim your last column is missing", line="odd embed_dim: the last is a sine",
-            makes=lambda c: waves(c)[:, :-1] if c.C % 2 else None),
+    Mistake("last column missing", "for an odd embed_dim your last column is missing",
+            line="odd embed_dim: the last is a sine", makes=lambda c: waves(c)[:, :-1] if c.C % 2 else None),
     Mistake("last column empty", "for an odd embed_dim your last column stays 0: it is a sine", hint=2,
             line="odd embed_dim: the last is a sine",
             makes=lambda c: F.pad(waves(c)[:, :-1], (0, 1)) if c.C % 2 else None),
@@ -180,8 +192,8 @@ MISTAKES_8 = [
 def todo_8(t, sinusoidal_table):
     """sinusoidal_table: every number, for even and odd embed_dim."""
     even, odd = 2 * t.rng.randint(4, 10), 2 * t.rng.randint(4, 10) + 1
-    sizes = [(t.rng.randint(24, 60), even), (t.rng.randint(24, 60), odd), (t.rng.randint(61, 99), even + 2), (even, even),
-             (1, even), (2, odd), (5, 1), (5, 2), (7, 3), (100, 32)]
+    sizes = [(t.rng.randint(24, 60), even), (t.rng.randint(24, 60), odd), (t.rng.randint(61, 99), even + 2),
+             (even, even), (1, even), (2, odd), (5, 1), (5, 2), (7, 3), (100, 32)]
 
     def run(c):
         got = t.call(sinusoidal_table, c.P, c.C)
@@ -210,8 +222,10 @@ def todo_8(t, sinusoidal_table):
 
 ADD = "x + table[:T]"
 MISTAKES_9 = [
-    Mistake("multiplied instead of added", "your output is x * table[:T]", line=ADD, makes=lambda c: c.x * c.table[:c.T]),
-    Mistake("x missing", "your output is the table alone, without x", line=ADD, makes=lambda c: c.table[:c.T].expand_as(c.x)),
+    Mistake("multiplied instead of added", "your output is x * table[:T]", line=ADD,
+            makes=lambda c: c.x * c.table[:c.T]),
+    Mistake("x missing", "your output is the table alone, without x", line=ADD,
+            makes=lambda c: c.table[:c.T].expand_as(c.x)),
     Mistake("x missing", "your output is the table alone, without x", line=ADD, makes=lambda c: c.table[:c.T]),
     Mistake("table not added", "your output is x itself", line=ADD, makes=lambda c: c.x),
     Mistake("last rows of the table", "you add the last T rows of the table, not the first", line=ADD,
@@ -222,8 +236,8 @@ MISTAKES_9 = [
             makes=lambda c: c.x + c.table[c.T - 1]),
     Mistake("one position for all", "you add row 0 of the table at every position", line=ADD,
             makes=lambda c: c.x + c.table[0]),
-    Mistake("batch taken for time", "you add row b of the table to the whole example b: positions are dimension 1", line=ADD,
-            hint=2, makes=lambda c: c.x + c.table[:c.B, None]),
+    Mistake("batch taken for time", "you add row b of the table to the whole example b: positions are dimension 1",
+            line=ADD, hint=2, makes=lambda c: c.x + c.table[:c.B, None]),
     Mistake("positions from 1", "you add table[1 : T+1]: the first position is row 0", line=ADD,
             makes=lambda c: c.x + c.table[1:c.T + 1]),
     Mistake("x scaled", "x is multiplied by sqrt(C) first, as in the original paper: not here", line=ADD,
@@ -258,12 +272,14 @@ def todo_9(t, PositionalEncoding):
             raise Wrong("a call changes the table: it must stay as it is", name="changes its table", case=c)
         return mine
 
-    cases = [case(B, T, SINGLE), case(1, T, SINGLE), case(B, 1, SINGLE), case(B, P, SINGLE), case(T, T, SINGLE), case(B, T, DOUBLE)]
+    cases = [case(B, T, SINGLE), case(1, T, SINGLE), case(B, 1, SINGLE), case(B, P, SINGLE), case(T, T, SINGLE),
+             case(B, T, DOUBLE)]
     t.cases(cases, run, {"when T equals max_len": lambda c: c.T == c.P, "for a batch of 1": lambda c: c.B == 1,
                          "when T equals B": lambda c: c.B == c.T, "for T < max_len": lambda c: c.T < c.P,
                          "in float32": lambda c: c.dtype == SINGLE})
     for extra in (1, P):
-        t.refuses(t.make(PositionalEncoding, C, P), torch.zeros(B, P + extra, C), because=f"T = {P + extra} > max_len = {P}")
+        t.refuses(t.make(PositionalEncoding, C, P), torch.zeros(B, P + extra, C),
+                  because=f"T = {P + extra} > max_len = {P}")
     t.refuses(t.make(PositionalEncoding, C, 1), torch.zeros(B, 3, C), because="T = 3 > max_len = 1")
     t.elsewhere(run(cases[0]), (cases[0].x.float(),))
     return "the buffer table, x + table[:T] with its gradient, ValueError for T > max_len"
@@ -277,11 +293,11 @@ def buffer_9(t, module, right):
         raise Wrong("the table is a parameter: training would change it. Use self.register_buffer('table', ...)",
                     name="table is a parameter", hint=2)
     if "table" not in dict(module.named_buffers()):
-        raise Wrong(f"the table is a plain attribute ({_kind(module.table)}): it would not follow .to(device). Use "
+        raise Wrong(f"the table is a plain attribute ({kind_of(module.table)}): it would not follow .to(device). Use "
                     "self.register_buffer('table', ...)", name="table is not a buffer", hint=2)
     if list(module.parameters()):
-        raise Wrong(f"the module has a parameter ({next(iter(module.named_parameters()))[0]}): the table is fixed, nothing "
-                    "here learns", name="learned positions")
+        raise Wrong(f"the module has a parameter ({next(iter(module.named_parameters()))[0]}): the table is fixed, "
+                    "nothing here learns", name="learned positions")
     table = module.table
     if table.requires_grad:
         raise Wrong("the table requires a gradient: it is fixed", name="table requires a gradient")

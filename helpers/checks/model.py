@@ -5,16 +5,23 @@ import re
 from types import SimpleNamespace
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from helpers import oracle
 from helpers.checks.blocks import (
-    DOUBLE, HEADS, SINGLE, block_facts, children_like, construct, expected_block, module_class, not_shared,
+    DOUBLE,
+    HEADS,
+    SINGLE,
+    block_facts,
+    children_like,
+    construct,
+    expected_block,
+    module_class,
+    not_shared,
 )
-from helpers.checks.engine import (
-    Elsewhere, Mistake, Unfinished, Wrong, _Faraway, check, layer_facts, mistake_made, same,
-)
+from helpers.checks.compare import layer_facts, same
+from helpers.checks.engine import Mistake, Unfinished, Wrong, check, mistake_made
+from helpers.checks.guard import Elsewhere, Faraway
 
 PIECES_MODEL = {name: getattr(oracle, name) for name in (
     "TokenEmbedding", "PositionalEncoding", "sinusoidal_table", "MultiHeadAttention", "FeedForward",
@@ -499,7 +506,7 @@ MISTAKES_20 = [
             line=GREEDY_20, raises=lambda c, e: c.temperature == 0 and (
                 isinstance(e, ZeroDivisionError) or "probability tensor contains" in str(e))),
     Mistake("works only for a batch of 1", "more than one row in the batch raises an error", line=APPEND_20,
-            raises=lambda c, e: c.x.shape[0] > 1 and "only one element" in str(e) or "converted to Scalar" in str(e)),
+            raises=lambda c, e: (c.x.shape[0] > 1 and "only one element" in str(e)) or "converted to Scalar" in str(e)),
 ]
 
 
@@ -594,7 +601,7 @@ def todo_20(t, generate):
     }.items():
         t.refuses(generate, copy.deepcopy(c.model).eval(), *args, because=because)
     model = Recorder(t, V, max_len).eval()
-    _Faraway.send(*model.parameters(), *model.buffers())
+    Faraway.send(*model.parameters(), *model.buffers())
     t.elsewhere(lambda ids: generate(model, ids, max_len, 0), (c.x,))
     t.elsewhere(lambda ids: generate(model, ids, 2, 0.9, 3), (c.x,))
     return "greedy paths and windows, the shares of sampled ids, modes and errors"
@@ -721,9 +728,9 @@ def todo_21(t, causal_mask):
     again = t.call(causal_mask, n)
     t.equal("mask", again, right, (), c)
     t.equal("mask", t.call(causal_mask, 4, torch.device("cpu")), mask_table(4, lambda i, j: j <= i))
-    for device in (_Faraway.DEVICE, str(_Faraway.DEVICE)):
+    for device in (Faraway.DEVICE, str(Faraway.DEVICE)):
         try:
-            stays = not _Faraway.sent(t.call(causal_mask, 4, device=device, mode=_Faraway()))
+            stays = not Faraway.sent(t.call(causal_mask, 4, device=device, mode=Faraway()))
         except Elsewhere:
             stays = True
         if stays:
@@ -768,7 +775,13 @@ MISTAKES_22 = [
     Mistake("white space lost", "spaces and line breaks are characters too", line=CHARS_22,
             makes=lambda c: sorted(set(c.source.strip()))),
     Mistake("fixed vocabulary", "the vocabulary does not come from the text", line=CHARS_22,
-            makes=lambda c: [chr(i) for i in range(c.size)] if c.size in (128, 256) else None),
+            makes=lambda c: [chr(i) for i in range(128)]),
+    Mistake("fixed vocabulary", "the vocabulary does not come from the text", line=CHARS_22,
+            makes=lambda c: [chr(i) for i in range(256)]),
+    Mistake("only ASCII", "characters beyond ASCII are characters too", line=CHARS_22,
+            makes=lambda c: sorted({x for x in c.source if x.isascii()})),
+    Mistake("vocabulary shared by all tokenizers", "the vocabulary holds characters of an earlier tokenizer's text: it "
+            "is kept in the class, not in self", line=CHARS_22, makes=lambda c: sorted(set(c.source + c.earlier))),
 ]
 SIZES_22 = [
     Mistake("length of the text", "vocab_size is the length of the text, not the number of different characters",
@@ -806,9 +819,11 @@ def fits_tokenizer(t, tokenizer, source, c):
     """Raise Wrong unless the tokenizer's vocabulary is right."""
     right = sorted(set(source))
     held = vocabulary_of(tokenizer)
-    for _, chars in held:
+    for name, chars in held:
         if chars != right and chars != list(source):
             named(MISTAKES_22, c, chars)
+            if name in ("chars", "char_to_id") and sorted(chars) == right:
+                raise mistake_made(MISTAKES_22[0], c)
     size = getattr(tokenizer, "vocab_size", None)
     size = size() if callable(size) else size
     if type(size) is not int or size != len(right):
@@ -816,13 +831,13 @@ def fits_tokenizer(t, tokenizer, source, c):
             named(MISTAKES_22, c, list(source))
         named(SIZES_22, c, size)
         there = "is missing" if size is None else f"is {size!r}" if isinstance(size, int) else "is no whole number"
-        raise Wrong(f"vocab_size {there}, expected {len(right)} for {ascii(source)}.",
+        raise Wrong(f"vocab_size {there}, expected {len(right)} for {source!a}.",
                     name="vocab_size missing" if size is None else None, line=CHARS_22, case=c)
     for name, chars in held:
         if name in ("chars", "char_to_id") and chars != right:
             named(MISTAKES_22, c, chars)
-            raise Wrong(f"{name} should be in sorted order with ids 0..{len(right) - 1}: {ascii(right[:4])} ..., yours "
-                        f"is {ascii(chars[:4])} ...", name="ids do not start at 0" if name == "char_to_id" else None,
+            raise Wrong(f"{name} should be in sorted order with ids 0..{len(right) - 1}: {right[:4]!a} ..., yours "
+                        f"is {chars[:4]!a} ...", name="ids do not start at 0" if name == "char_to_id" else None,
                         line=CHARS_22, case=c)
     if not any(chars == right for _, chars in held):
         encode = getattr(tokenizer, "encode", None)
@@ -846,8 +861,8 @@ def todo_22(t, CharTokenizer):
     tokenizer_class(CharTokenizer)
     texts = [some_text(t), some_text(t), "".join(t.rng.sample(LETTERS[:26], 5)), t.rng.choice(LETTERS)]
     made = []
-    for source in texts:
-        c = SimpleNamespace(source=source, size=len(set(source)), text=f"CharTokenizer({ascii(source)})")
+    for i, source in enumerate(texts):
+        c = SimpleNamespace(source=source, earlier="".join(texts[:i]), text=f"CharTokenizer({source!a})")
         made.append((t.call(CharTokenizer, source), source, c))
         fits_tokenizer(t, *made[-1])
     try:
@@ -863,7 +878,7 @@ def todo_22(t, CharTokenizer):
 def tokenizer_for(t, cls, source):
     """The learner's tokenizer for `source`, its __init__ (TODO 22) repaired where it is not right."""
     tokenizer_class(cls)
-    c = SimpleNamespace(source=source, size=len(set(source)), text="")
+    c = SimpleNamespace(source=source, earlier="", text="")
     try:
         tokenizer = t.call(cls, source)
     except (Wrong, Unfinished):
@@ -909,7 +924,7 @@ def todo_23(t, CharTokenizer):
     tokenizer, second = tokenizer_for(t, CharTokenizer, source), tokenizer_for(t, CharTokenizer, other)
     chars = sorted(set(source))
     for given in ("".join(t.rng.choices(chars, k=17)) + chars[0] * 2, source, chars[-1], ""):
-        c = SimpleNamespace(given=given, text=f"encode({ascii(given)})", right=[chars.index(x) for x in given])
+        c = SimpleNamespace(given=given, text=f"encode({given!a})", right=[chars.index(x) for x in given])
         c.got = t.call(tokenizer.encode, given)
         c.got_type = type(c.got).__name__
         if type(c.got) is not list or c.got != c.right or not all(type(i) is int for i in c.got):
@@ -928,28 +943,28 @@ def todo_23(t, CharTokenizer):
     position = t.rng.randint(11, 19)
     known = t.rng.choices([x for x in chars if not x.isdigit()], k=25)
     for given, place in (("".join(known[:position]) + unknown + "".join(known[position:]), position), (unknown, 0)):
-        c = SimpleNamespace(text=f"encode({ascii(given)})")
+        c = SimpleNamespace(text=f"encode({given!a})")
         try:
             got = t.call(tokenizer.encode, given)
         except Wrong as wrong:
             if not isinstance(wrong.error, ValueError):
                 kind = type(wrong.error).__name__
-                raise Wrong(f"for the unknown character {ascii(unknown)} it should raise ValueError. "
+                raise Wrong(f"for the unknown character {unknown!a} it should raise ValueError. "
                             f"{wrong.says}", f"{kind} instead of ValueError" if wrong.error else None, UNKNOWN_23,
                             case=c) from None
             says = str(wrong.error)
         else:
             what = "left out" if isinstance(got, list) and len(got) < len(given) else "given some id"
-            raise Wrong(f"the unknown character {ascii(unknown)} is silently {what}; it should raise ValueError.",
+            raise Wrong(f"the unknown character {unknown!a} is silently {what}; it should raise ValueError.",
                         "unknown character accepted", UNKNOWN_23, case=c)
         shown = any(form in says for form in (unknown, repr(unknown), ascii(unknown)[1:-1], f"{ord(unknown):04X}"))
         numbers = [int(n) for n in re.findall(r"\d+", says.replace(given, ""))]
         if not shown:
-            raise Wrong(f"the message does not show the unknown character {ascii(unknown)}: {ascii(says)}",
+            raise Wrong(f"the message does not show the unknown character {unknown!a}: {says!a}",
                         "character not shown", UNKNOWN_23, case=c)
         if place not in numbers:
             late = place + 1 in numbers
-            raise Wrong(f"the message does not show the position {place} (counted from 0): {ascii(says)}",
+            raise Wrong(f"the message does not show the position {place} (counted from 0): {says!a}",
                         "position counted from 1" if late else "position not shown", UNKNOWN_23, case=c)
     return "ids of four texts, and the error for an unknown character"
 
@@ -997,7 +1012,7 @@ def todo_24(t, CharTokenizer):
                 if ids:
                     named(MISTAKES_24, c, got)
                 shown = f"a {type(got).__name__}" if type(got) is not str else ascii(got)
-                raise Wrong(f"expected {ascii(c.right)}, yours is {shown}.", case=c)
+                raise Wrong(f"expected {c.right!a}, yours is {shown}.", case=c)
     for bad in (V, -1, V + 7, -V, -V - 3):
         for given in ([0, bad, 1], torch.tensor([bad])):
             which = f"the id {bad} (V is {V})"

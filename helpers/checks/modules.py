@@ -3,7 +3,6 @@ from types import SimpleNamespace
 
 import torch
 import torch.nn.functional as F
-from torch import nn
 
 from helpers import oracle
 from helpers.checks.engine import Mistake, check
@@ -44,9 +43,12 @@ MISTAKES_5 = [
     Mistake("relu before fc1", "there is a relu on x too", line=LINE, makes=lambda c: net(c, before=F.relu)),
     Mistake("only one layer", "your output is relu(fc1(x)): fc2 is missing", line=LINE,
             makes=lambda c: F.relu(c.net.fc1(c.x))),
-    Mistake("only one layer", "your output is fc1(x): relu and fc2 are missing", line=LINE, makes=lambda c: c.net.fc1(c.x)),
-    Mistake("softmax at the end", "there is a softmax after fc2", line=LINE, makes=lambda c: net(c, after=lambda y: y.softmax(-1))),
-    Mistake("sigmoid at the end", "there is a sigmoid after fc2", line=LINE, makes=lambda c: net(c, after=torch.sigmoid)),
+    Mistake("only one layer", "your output is fc1(x): relu and fc2 are missing", line=LINE,
+            makes=lambda c: c.net.fc1(c.x)),
+    Mistake("softmax at the end", "there is a softmax after fc2", line=LINE,
+            makes=lambda c: net(c, after=lambda y: y.softmax(-1))),
+    Mistake("sigmoid at the end", "there is a sigmoid after fc2", line=LINE,
+            makes=lambda c: net(c, after=torch.sigmoid)),
     Mistake("residual added", "x is added to the output", line=LINE, makes=lambda c: net(c) + c.x),
     Mistake("averaged", "the output is averaged over the leading dimensions", line=LINE,
             makes=lambda c: net(c).flatten(0, -2).mean(0)),
@@ -69,15 +71,16 @@ MISTAKES_5 = [
 @check(5)
 def todo_5(t, TwoLayerNet):
     """TwoLayerNet.forward: outputs and gradients against nn.Sequential, with any number of leading dimensions."""
-    I, H, O, A, B = t.sizes((5, 8), (9, 13), (2, 8), (2, 4), (2, 7))
+    n_in, H, n_out, A, B = t.sizes((5, 8), (9, 13), (2, 8), (2, 4), (2, 7))
 
     def case(shape, dtype):
-        return SimpleNamespace(x=t.randn(*shape, I) * 2, dtype=dtype, dims=len(shape), mask=None,
-                               text=f"x of shape {(*shape, I)}, {str(dtype)[6:]}, {H} hidden and {O} output features")
+        return SimpleNamespace(x=t.randn(*shape, n_in) * 2, dtype=dtype, dims=len(shape), mask=None,
+                               text=f"x of shape {(*shape, n_in)}, {str(dtype)[6:]}, {H} hidden and {n_out} output "
+                                    "features")
 
     def run(c):
-        c.net = t.fill(oracle.TwoLayerNet(I, H, O).double(), 1.5)
-        mine, truth = t.same_weights(t.build(TwoLayerNet, (I, H, O), c.net, todo=4), c.net, c.dtype)
+        c.net = t.fill(oracle.TwoLayerNet(n_in, H, n_out).double(), 1.5)
+        mine, truth = t.same_weights(t.build(TwoLayerNet, (n_in, H, n_out), c.net, todo=4), c.net, c.dtype)
         t.against(mine, truth, (c.x,), dtype=c.dtype, mistakes=MISTAKES_5, case=c)
         mine.eval()
         t.against(mine, truth, (c.x,), dtype=c.dtype, mistakes=MISTAKES_5, case=c, gradients=False)

@@ -6,7 +6,8 @@ from types import SimpleNamespace
 import torch
 
 from helpers import oracle
-from helpers.checks.engine import Mistake, Wrong, _is_tensor, _kind, check, same
+from helpers.checks.compare import kind_of, same
+from helpers.checks.engine import Mistake, Wrong, check
 
 SINGLE, DOUBLE = torch.float32, torch.float64
 
@@ -15,7 +16,7 @@ def entries(result, names):
     """The dict's values in the order of `names`."""
     if not isinstance(result, dict):
         raise Wrong("it returns None. Is the line with return missing?" if result is None else
-                    f"it should return a dict, but it returns {_kind(result)}.", kind="not a dict")
+                    f"it should return a dict, but it returns {kind_of(result)}.", kind="not a dict")
     missing = [name for name in names if name not in result]
     if missing:
         there = ", ".join(str(key) for key in result) or "nothing"
@@ -32,8 +33,8 @@ def only(place, count, makes):
 
 EXACT_1 = ("from_list", "zeros", "ones", "count")
 MISTAKES_1 = [
-    Mistake("integers kept", "from_list keeps whole numbers as int64: ask for dtype=torch.float32", line="from_list: float32",
-            makes=only(0, 4, lambda c: torch.tensor(c.rows).long() if c.whole else None)),
+    Mistake("integers kept", "from_list keeps whole numbers as int64: ask for dtype=torch.float32",
+            line="from_list: float32", makes=only(0, 4, lambda c: torch.tensor(c.rows).long() if c.whole else None)),
     Mistake("transposed", "from_list is transposed: each list is a row", line="from_list: (R, K)",
             makes=only(0, 4, lambda c: torch.tensor(c.rows).float().T)),
     Mistake("flattened", "from_list has lost its rows", line="from_list: (R, K)",
@@ -74,10 +75,11 @@ def todo_1(t, create_tensors):
     """create_tensors: five tensors, their values, shapes and dtypes; the noise is standard normal."""
     R, K, n = t.sizes((2, 5), (2, 5), (6, 9))
     cases = []
-    for R, K, n, whole in ((R, K, n, False), (R, K, n + 1, True), (1, K, 2, True), (R, 1, 1, False)):
+    for rows, width, size, whole in ((R, K, n, False), (R, K, n + 1, True), (1, K, 2, True), (R, 1, 1, False)):
         number = (lambda: t.rng.randint(-9, 9)) if whole else (lambda: t.rng.choice([-1, 1]) * t.rng.uniform(1, 9))
-        cases.append(SimpleNamespace(rows=[[number() for _ in range(K)] for _ in range(R)], R=R, K=K, n=n, whole=whole,
-                                     text=f"{R} rows of {K} {'whole ' if whole else ''}numbers, n = {n}"))
+        cases.append(SimpleNamespace(
+            rows=[[number() for _ in range(width)] for _ in range(rows)], R=rows, K=width, n=size, whole=whole,
+            text=f"{rows} rows of {width} {'whole ' if whole else ''}numbers, n = {size}"))
 
     def run(c):
         garbage = [torch.full((c.n, c.n), 7.0) for _ in range(9)]
@@ -94,11 +96,14 @@ def todo_1(t, create_tensors):
 
 def standard_normal(t, create_tensors, c, noise):
     """noise: float32 (n, n), standard normal, another one on each call, the same one after the same seed."""
-    if _is_tensor(noise) and tuple(noise.shape) == (c.R, c.K) != (c.n, c.n):
+    if isinstance(noise, torch.Tensor) and tuple(noise.shape) == (c.R, c.K) != (c.n, c.n):
         raise Wrong("noise has the shape of rows: it should be n by n", name="shape of rows", line="noise: (n, n)")
     t.equal("noise", noise, noise.double() if type(noise) is torch.Tensor and noise.shape == (c.n, c.n) and
             noise.is_floating_point() else torch.zeros(c.n, c.n).double(), dtype=SINGLE)
-    again = lambda n: t.call(create_tensors, c.rows, n)["noise"].detach().double()
+
+    def again(n):
+        return t.call(create_tensors, c.rows, n)["noise"].detach().double()
+
     if torch.equal(again(8), again(8)):
         raise Wrong("noise is the same on each call: draw it fresh, and set no seed inside the function",
                     name="same noise on each call")
@@ -111,12 +116,12 @@ def standard_normal(t, create_tensors, c, noise):
     # standard deviation 28, so 170 off is 6 of them, 2e-9 again (a Laplace distribution would have 875 there).
     mean, square, largest = float(noise.mean()), float((noise**2).mean()), float(noise.abs().max())
     if noise.min() >= 0 and largest <= 1:
-        raise Wrong("noise holds numbers between 0 and 1, all equally likely (torch.rand): it should be standard normal",
-                    name="uniform noise", line="noise: standard normal")
-    if abs(mean) > 6 / n or abs(square - 1) > 6 * 2**0.5 / n or largest < 2.4 or abs(int((noise.abs() > 1).sum()) - 1142) > 170 \
-            or abs(float((noise**4).mean()) - 3) > 1.5:
-        raise Wrong(f"noise is not standard normal: over {n * n} numbers the mean is {mean:.3f} (expected about 0) and the "
-                    f"mean square {square:.3f} (expected about 1)", name="noise not standard normal")
+        raise Wrong("noise holds numbers between 0 and 1, all equally likely (torch.rand): it should be standard "
+                    "normal", name="uniform noise", line="noise: standard normal")
+    if abs(mean) > 6 / n or abs(square - 1) > 6 * 2**0.5 / n or largest < 2.4 \
+            or abs(int((noise.abs() > 1).sum()) - 1142) > 170 or abs(float((noise**4).mean()) - 3) > 1.5:
+        raise Wrong(f"noise is not standard normal: over {n * n} numbers the mean is {mean:.3f} (expected about 0) and "
+                    f"the mean square {square:.3f} (expected about 1)", name="noise not standard normal")
 
     if noise.unique().numel() < 3400:  # float32 gives two of 3600 numbers the same value now and then: about one pair
         raise Wrong("noise repeats its numbers: each should be drawn for itself", name="noise repeats its numbers")
@@ -128,8 +133,8 @@ def standard_normal(t, create_tensors, c, noise):
             sys.modules["numpy"].random.seed(t.seed % 2**32)
         return again(5)
     if not torch.equal(seeded(), seeded()):
-        raise Wrong("noise is another one each time although torch.manual_seed was called before: use PyTorch's own random "
-                    "numbers", name="noise ignores the seed")
+        raise Wrong("noise is another one each time although torch.manual_seed was called before: use PyTorch's own "
+                    "random numbers", name="noise ignores the seed")
 
 
 # --- TODO 2: tensor_operations -----------------------------------------------------------------------------------
@@ -146,7 +151,8 @@ MISTAKES_2 = [
     Mistake("matrix product instead of elementwise", "product equals a @ b.T: that is the entry scores",
             line="product: elementwise", makes=only(1, 4, lambda c: c.a @ c.b.T)),
     Mistake("a twice", "product is a * a", line="product: elementwise", makes=only(1, 4, lambda c: c.a * c.a)),
-    Mistake("product after the change", "product uses a after it was changed", makes=only(1, 4, lambda c: (c.a + c.b) * c.b)),
+    Mistake("product after the change", "product uses a after it was changed",
+            makes=only(1, 4, lambda c: (c.a + c.b) * c.b)),
     Mistake("scores transposed", "scores equals b @ a.T: row i belongs to row i of a", line="scores = a @ b.T",
             makes=only(2, 4, lambda c: c.b @ c.a.T)),
     Mistake("wrong factor transposed", "scores equals a.T @ b, which is (K, K)", line="scores = a @ b.T",
@@ -155,12 +161,12 @@ MISTAKES_2 = [
             makes=only(2, 4, lambda c: c.a @ c.a.T)),
     Mistake("only matching rows", "scores compares row i of a with row i of b only", line="scores = a @ b.T",
             makes=only(2, 4, lambda c: (c.a * c.b).sum(-1))),
-    Mistake("scores elementwise", "scores equals a * b: it should be the matrix product a @ b.T", line="scores = a @ b.T",
-            makes=only(2, 4, lambda c: c.a * c.b)),
+    Mistake("scores elementwise", "scores equals a * b: it should be the matrix product a @ b.T",
+            line="scores = a @ b.T", makes=only(2, 4, lambda c: c.a * c.b)),
     Mistake("scores scaled", "scores is divided by sqrt(K): that comes later", line="scores = a @ b.T",
             makes=only(2, 4, lambda c: c.a @ c.b.T / c.a.shape[1]**0.5)),
-    Mistake("dimension not kept", "row_mean has lost its last dimension: keepdim=True keeps it", line="row_mean: (R, 1)",
-            makes=only(3, 4, lambda c: c.a.mean(-1))),
+    Mistake("dimension not kept", "row_mean has lost its last dimension: keepdim=True keeps it",
+            line="row_mean: (R, 1)", makes=only(3, 4, lambda c: c.a.mean(-1))),
     Mistake("mean over the rows", "row_mean is the mean over the first dimension, one number per column",
             line="row_mean: mean over the last dimension", makes=only(3, 4, lambda c: c.a.mean(0))),
     Mistake("mean over the rows", "row_mean is the mean over the first dimension, one number per column",
@@ -177,8 +183,8 @@ MISTAKES_2 = [
             makes=only(3, 4, lambda c: (c.a + c.b).mean(-1, keepdim=True))),
     Mistake("sum instead of mean", "row_mean is the sum of each row, not divided by K", line="row_mean: mean of a",
             makes=only(3, 4, lambda c: c.a.sum(-1, keepdim=True))),
-    Mistake("divided by the number of rows", "row_mean is divided by R: each row has K numbers", line="row_mean: mean of a",
-            makes=only(3, 4, lambda c: c.a.sum(-1, keepdim=True) / len(c.a))),
+    Mistake("divided by the number of rows", "row_mean is divided by R: each row has K numbers",
+            line="row_mean: mean of a", makes=only(3, 4, lambda c: c.a.sum(-1, keepdim=True) / len(c.a))),
     Mistake("row as a row", "row_mean has shape (1, R), expected (R, 1)", line="row_mean: (R, 1)",
             makes=only(3, 4, lambda c: c.a.mean(-1)[None])),
 ]
@@ -193,9 +199,13 @@ def todo_2(t, tensor_operations):
         x = t.randn(2, R, K)  # a and b in one tensor, so that gradients for both are compared
         return SimpleNamespace(x=x, a=x[0], b=x[1], dtype=dtype, text=f"a and b of shape ({R}, {K}), {str(dtype)[6:]}")
 
-    mine = lambda x: entries(tensor_operations(x[0], x[1]), NAMES_2)
-    truth = lambda x: (torch.add(x[0], x[1]), torch.mul(x[0], x[1]), torch.einsum("ik,jk->ij", x[0], x[1]),
-                       torch.mean(x[0], -1, keepdim=True))
+    def mine(x):
+        return entries(tensor_operations(x[0], x[1]), NAMES_2)
+
+    def truth(x):
+        return (torch.add(x[0], x[1]), torch.mul(x[0], x[1]), torch.einsum("ik,jk->ij", x[0], x[1]),
+                torch.mean(x[0], -1, keepdim=True))
+
     cases = [case(R, K, SINGLE), case(K, R, SINGLE), case(1, K, SINGLE), case(R, 1, SINGLE), case(K, K, SINGLE),
              case(R, K, DOUBLE)]
     t.cases(cases, lambda c: t.against(mine, truth, (c.x,), names=NAMES_2, dtype=c.dtype, mistakes=MISTAKES_2, case=c,
@@ -211,19 +221,20 @@ def todo_2(t, tensor_operations):
 SPLIT = "(B, T, C) -> (B, T, H, D) -> (B, H, T, D)"
 MERGE = "(B, H, T, D) -> (B, T, H, D) -> (B, T, C)"
 SPLIT_MISTAKES = [
-    Mistake("not transposed", "split_heads gives (B, T, H, D): heads and positions still have to change places", line=SPLIT,
-            makes=lambda c: c.x.unflatten(-1, (c.H, c.D))),
-    Mistake("split without transpose", "split_heads views (B, T, C) directly as (B, H, T, D): that mixes positions", line=SPLIT,
-            hint=2, makes=lambda c: c.x.reshape(c.B, c.H, c.T, c.D)),
-    Mistake("heads interleaved", "split_heads gives feature i to head i % H: head h should get the neighbours h*D .. (h+1)*D",
-            line=SPLIT, hint=2, makes=lambda c: c.x.unflatten(-1, (c.D, c.H)).permute(0, 3, 1, 2)),
+    Mistake("not transposed", "split_heads gives (B, T, H, D): heads and positions still have to change places",
+            line=SPLIT, makes=lambda c: c.x.unflatten(-1, (c.H, c.D))),
+    Mistake("split without transpose", "split_heads views (B, T, C) directly as (B, H, T, D): that mixes positions",
+            line=SPLIT, hint=2, makes=lambda c: c.x.reshape(c.B, c.H, c.T, c.D)),
+    Mistake("heads interleaved", "split_heads gives feature i to head i % H: head h should get the neighbours h*D .. "
+            "(h+1)*D", line=SPLIT, hint=2, makes=lambda c: c.x.unflatten(-1, (c.D, c.H)).permute(0, 3, 1, 2)),
     Mistake("heads in reverse order", "split_heads numbers the heads from the end", line=SPLIT,
             makes=lambda c: oracle.split_heads(c.x, c.H).flip(1)),
     Mistake("features before positions", "split_heads gives (B, H, D, T)", line=SPLIT,
             makes=lambda c: oracle.split_heads(c.x, c.H).mT),
     Mistake("heads first", "split_heads gives (H, B, T, D)", line=SPLIT,
             makes=lambda c: oracle.split_heads(c.x, c.H).transpose(0, 1)),
-    Mistake("D heads", "split_heads makes D heads of width H", line=SPLIT, makes=lambda c: oracle.split_heads(c.x, c.D)),
+    Mistake("D heads", "split_heads makes D heads of width H", line=SPLIT,
+            makes=lambda c: oracle.split_heads(c.x, c.D)),
     Mistake("D heads", "split_heads makes D heads of width H, not transposed", line=SPLIT,
             makes=lambda c: c.x.unflatten(-1, (c.D, c.H))),
     Mistake("positions split", "split_heads cuts the positions into heads, not the features", line=SPLIT,
@@ -233,16 +244,18 @@ SPLIT_MISTAKES = [
     Mistake("a list of heads", "split_heads gives the first head only", line=SPLIT, makes=lambda c: c.x[..., :c.D]),
 ]
 MERGE_MISTAKES = [
-    Mistake("merge without transpose", "merge_heads views (B, H, T, D) directly as (B, T, C): that mixes heads and positions",
-            line=MERGE, hint=2, makes=lambda c: c.x.reshape(c.B, c.T, c.C)),
+    Mistake("merge without transpose", "merge_heads views (B, H, T, D) directly as (B, T, C): that mixes heads and "
+            "positions", line=MERGE, hint=2, makes=lambda c: c.x.reshape(c.B, c.T, c.C)),
     Mistake("merge interleaved", "merge_heads takes one feature of each head in turn", line=MERGE, hint=2,
             makes=lambda c: c.x.permute(0, 2, 3, 1).reshape(c.B, c.T, c.C)),
-    Mistake("heads added up", "merge_heads adds the heads up: they go side by side", line=MERGE, makes=lambda c: c.x.sum(1)),
-    Mistake("heads averaged", "merge_heads averages the heads: they go side by side", line=MERGE, makes=lambda c: c.x.mean(1)),
-    Mistake("not flattened", "merge_heads gives (B, T, H, D): the last two dimensions still have to become one", line=MERGE,
-            makes=lambda c: c.x.transpose(1, 2)),
-    Mistake("merged along the positions", "merge_heads puts the heads one after the other in time, (B, H * T, D)", line=MERGE,
-            makes=lambda c: c.x.reshape(c.B, -1, c.D)),
+    Mistake("heads added up", "merge_heads adds the heads up: they go side by side", line=MERGE,
+            makes=lambda c: c.x.sum(1)),
+    Mistake("heads averaged", "merge_heads averages the heads: they go side by side", line=MERGE,
+            makes=lambda c: c.x.mean(1)),
+    Mistake("not flattened", "merge_heads gives (B, T, H, D): the last two dimensions still have to become one",
+            line=MERGE, makes=lambda c: c.x.transpose(1, 2)),
+    Mistake("merged along the positions", "merge_heads puts the heads one after the other in time, (B, H * T, D)",
+            line=MERGE, makes=lambda c: c.x.reshape(c.B, -1, c.D)),
     Mistake("heads in reverse order", "merge_heads takes the heads from the end", line=MERGE,
             makes=lambda c: oracle.merge_heads(c.x.flip(1))),
     Mistake("features before positions", "merge_heads mixes positions and features", line=MERGE,
@@ -252,10 +265,16 @@ MERGE_MISTAKES = [
     Mistake("one head kept", "merge_heads keeps the first head only", line=MERGE, makes=lambda c: c.x[:, 0]),
 ]
 PATTERNS_3 = {
-    "for a batch of 1": lambda c: c.B == 1, "for one head": lambda c: c.H == 1, "for heads of width 1": lambda c: c.D == 1,
-    "for one position": lambda c: c.T == 1, "when T equals H": lambda c: c.T == c.H, "when H equals D": lambda c: c.H == c.D,
-    "when T equals D": lambda c: c.T == c.D, "for a batch of 1 or one head": lambda c: 1 in (c.B, c.H),
-    "in float32": lambda c: c.dtype == SINGLE, "on the output of split_heads (a transposed view)": lambda c: not c.contiguous,
+    "for a batch of 1": lambda c: c.B == 1,
+    "for one head": lambda c: c.H == 1,
+    "for heads of width 1": lambda c: c.D == 1,
+    "for one position": lambda c: c.T == 1,
+    "when T equals H": lambda c: c.T == c.H,
+    "when H equals D": lambda c: c.H == c.D,
+    "when T equals D": lambda c: c.T == c.D,
+    "for a batch of 1 or one head": lambda c: 1 in (c.B, c.H),
+    "in float32": lambda c: c.dtype == SINGLE,
+    "on the output of split_heads (a transposed view)": lambda c: not c.contiguous,
     "on contiguous tensors": lambda c: c.contiguous,
 }
 
@@ -279,8 +298,8 @@ def todo_3(t, split_heads, merge_heads):
     splits = [*(split_case(*s, SINGLE) for s in sizes), split_case(*sizes[0], DOUBLE)]
     t.cases(splits, lambda c: t.against(split_heads, oracle.split_heads, (c.x, c.H), names=("result of split_heads",),
                                         dtype=c.dtype, mistakes=SPLIT_MISTAKES, case=c), PATTERNS_3)
-    for C, H in ((H * D + 1, H), (D, 2 * D)):
-        t.refuses(split_heads, torch.zeros(B, T, C), H, because=f"C = {C} and num_heads = {H} (not divisible)")
+    for C, heads in ((H * D + 1, H), (D, 2 * D)):
+        t.refuses(split_heads, torch.zeros(B, T, C), heads, because=f"C = {C} and num_heads = {heads} (not divisible)")
     merges = [merge_case(*s, SINGLE, contiguous) for s in sizes for contiguous in (False, True)]
     merges.append(merge_case(*sizes[0], DOUBLE, True))
     t.cases(merges, lambda c: t.against(merge_heads, oracle.merge_heads, (c.x,), names=("result of merge_heads",),

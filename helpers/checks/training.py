@@ -9,7 +9,9 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from helpers import oracle
-from helpers.checks.engine import Mistake, Unfinished, Wrong, _Faraway, check, mistake_made, same
+from helpers.checks.compare import same
+from helpers.checks.engine import Mistake, Unfinished, Wrong, check, mistake_made
+from helpers.checks.guard import Faraway
 from helpers.checks.model import Recorder, greedy, named, raised, some_text
 
 # --- TODOs 25-27: TextDataset ------------------------------------------------------------------------------------
@@ -146,8 +148,8 @@ MISTAKES_26 = [
 def todo_26(t, TextDataset):
     """TextDataset.__len__ for several numbers of ids."""
     for _ in range(3):
-        n, block = t.sizes((17, 40), (3, 7))
-        for n, block in ((n, block), (n, 1), (block + 1, block)):
+        longer, wider = t.sizes((17, 40), (3, 7))
+        for n, block in ((longer, wider), (longer, 1), (wider + 1, wider)):
             c = SimpleNamespace(n=n, block=block, text=f"{n} ids, block_size {block}")
             dataset = dataset_for(t, TextDataset, t.randint(30, n), block)
             got = t.call(type(dataset).__len__, dataset)
@@ -363,7 +365,12 @@ def loss_is_float(got):
         raise Wrong(f"it returns {got}.", name="NaN or infinite numbers")
 
 
-@check(28)
+def first_optimizer():
+    """The first optimizer of a process makes PyTorch import its compiler, which takes seconds on a slow machine."""
+    torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1)
+
+
+@check(28, warm=first_optimizer)
 def todo_28(t, train_step):
     """train_step: loss and parameters after a step, for three optimizers, clipped and not, with old gradients."""
     V, C, B, T = t.sizes((7, 9), (3, 4), (2, 6), (5, 10))
@@ -432,7 +439,7 @@ def todo_28(t, train_step):
 def away(t, run, c):
     """The same with a model that lives on another device than the batches."""
     model = copy.deepcopy(c.start)
-    _Faraway.send(*model.parameters(), *model.buffers())
+    Faraway.send(*model.parameters(), *model.buffers())
     try:
         t.elsewhere(lambda: run(model), ())
     except Wrong:
@@ -605,7 +612,7 @@ def training_run(c, *, schedule="step", validate="epoch", number="all", epochs=N
             check_now()
         first = len(out["train_loss"])
         for i, batch in enumerate(loader):
-            if scheduler and (schedule == "before" or schedule == "once more" and not count):
+            if scheduler and (schedule == "before" or (schedule == "once more" and not count)):
                 scheduler.step()
             loss = oracle.train_step(model, batch, optimizer)
             if twice:
@@ -692,7 +699,7 @@ def alike(got, right):
         isinstance(a, (int, float)) and abs(a - b) <= 1e-6 * (1 + abs(b)) for a, b in zip(got, right))
 
 
-@check(30, pieces={"train_step": oracle.train_step, "evaluate": oracle.evaluate})
+@check(30, pieces={"train_step": oracle.train_step, "evaluate": oracle.evaluate}, warm=first_optimizer)
 def todo_30(t, train):
     """train: histories, learning rates, on_step and the trained weights, against the same run with PyTorch's steps."""
     V, C = t.sizes((6, 8), (3, 4))
@@ -711,13 +718,8 @@ def todo_30(t, train):
     for c in (case(3, True, True), case(2, False, False), case(2, True, False, by_name=False), case(0, False, True)):
         model, loader, optimizer, scheduler = set_up(c)
         notes, weights = [], []
-
-        def on_step(step, loss):
-            notes.append((step, loss))
-            weights.append(flat(model))
-
         kwargs = {"scheduler": scheduler} if c.scheduled else {}
-        kwargs |= {"on_step": on_step} if c.told else {}
+        kwargs |= {"on_step": note_taker(model, notes, weights)} if c.told else {}
         extra = () if c.by_name else tuple(kwargs.values())
         try:
             history = t.call(train, model, loader, c.val, optimizer, c.epochs, *extra, **(kwargs if c.by_name else {}))
@@ -760,6 +762,14 @@ def todo_30(t, train):
     return "histories, learning rates, on_step and weights of four runs"
 
 
+def note_taker(model, notes, weights):
+    """An on_step that notes what it is told, and the model's weights at that moment."""
+    def on_step(step, loss):
+        notes.append((step, loss))
+        weights.append(flat(model))
+    return on_step
+
+
 def training_weights(c):
     """The weights after each step, and at the end."""
     model, loader, optimizer, scheduler = set_up(c)
@@ -800,8 +810,8 @@ MISTAKES_31 = [
     Mistake("a list of ids instead of a tensor", "generate takes a tensor of shape (1, T)", line=TEXT_31,
             raises=lambda c, e: isinstance(e, (AttributeError, TypeError)) and "list" in str(e)),
     Mistake("batch dimension missing", "generate takes ids of shape (1, T): one row", line=TEXT_31,
-            raises=lambda c, e: isinstance(e, IndexError) and "Dimension out of range" in str(e)
-            or isinstance(e, RuntimeError) and "dimension" in str(e)),
+            raises=lambda c, e: (isinstance(e, IndexError) and "Dimension out of range" in str(e))
+            or (isinstance(e, RuntimeError) and "dimension" in str(e))),
 ]
 
 
@@ -817,7 +827,7 @@ def todo_31(t, generate_text):
         prompt = start + "".join(t.rng.choices([x for x in chars if not x.isspace()], k=length - len(start)))
         c = SimpleNamespace(prompt=prompt, new=new, temperature=0, max_len=max_len, tokenizer=tokenizer,
                             model=Recorder(t, len(chars), max_len).train(training), training=training,
-                            text=f"prompt {ascii(prompt)}, {new} new characters")
+                            text=f"prompt {prompt!a}, {new} new characters")
         c.x = torch.tensor([tokenizer.encode(prompt)])
         return c
 
@@ -827,7 +837,7 @@ def todo_31(t, generate_text):
                         "nothing returned" if got is None else "not a text", TEXT_31, case=c)
         if got != expected:
             named(MISTAKES_31, c, got)
-            raise Wrong(f"{what}expected {ascii(expected)}, yours is {ascii(got[:200])}.",
+            raise Wrong(f"{what}expected {expected!a}, yours is {got[:200]!a}.",
                         name=f"{what.split(' ')[0]} not passed on" if what else None, line=PASS_31, case=c)
 
     for length, new, training in ((4, 12, True), (max_len + 4, 5, False), (1, 3, True), (3, 0, False)):
@@ -856,7 +866,7 @@ def todo_31(t, generate_text):
     default_temperature(t, generate_text)
     t.refuses(generate_text, c.model, tokenizer, "", because="an empty prompt")
     c = case(4, 3, True)
-    _Faraway.send(*c.model.parameters(), *c.model.buffers())
+    Faraway.send(*c.model.parameters(), *c.model.buffers())
     try:
         t.elsewhere(lambda: generate_text(c.model, tokenizer, c.prompt, 3, 0), ())
     except Wrong:

@@ -193,8 +193,9 @@ def _():
 @right("through numpy, and an extra entry")
 def _():
     def create_tensors(rows, n):
-        return {"from_list": torch.from_numpy(np.array(rows, dtype=np.float32)), "zeros": torch.from_numpy(np.zeros((n, n))).float(),
-                "ones": torch.ones(n).expand(n, n), "count": torch.arange(n), "noise": torch.randn((n, n)), "extra": None}
+        return {"from_list": torch.from_numpy(np.array(rows, dtype=np.float32)),
+                "zeros": torch.from_numpy(np.zeros((n, n))).float(), "ones": torch.ones(n).expand(n, n),
+                "count": torch.arange(n), "noise": torch.randn((n, n)), "extra": None}
     return create_tensors
 
 

@@ -158,7 +158,8 @@ def _():
     def tensor_operations(a, b):
         total = a.clone()
         total += b
-        return {"sum": total, "product": a.clone().mul_(b), "scores": (b @ a.T).T, "row_mean": a @ a.new_full((a.shape[1], 1), 1 / a.shape[1])}
+        return {"sum": total, "product": a.clone().mul_(b), "scores": (b @ a.T).T,
+                "row_mean": a @ a.new_full((a.shape[1], 1), 1 / a.shape[1])}
     return tensor_operations
 
 

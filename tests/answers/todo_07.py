@@ -27,7 +27,9 @@ def _():
 
 @wrong("all zero", named=True)
 def _():
-    return made(lambda self, ids: torch.zeros(*ids.shape, self.embedding.embedding_dim, dtype=self.embedding.weight.dtype))
+    def forward(self, ids):
+        return torch.zeros(*ids.shape, self.embedding.embedding_dim, dtype=self.embedding.weight.dtype)
+    return made(forward)
 
 
 @wrong("scaled", named=True)
@@ -62,7 +64,9 @@ def _():
 
 @wrong("ids off by one", named=True)
 def _():
-    return made(lambda self, ids: self.embedding(torch.clamp(ids - 1, min=0)) if ids.min() > 0 else self.embedding.weight[ids - 1])
+    def forward(self, ids):
+        return self.embedding(torch.clamp(ids - 1, min=0)) if ids.min() > 0 else self.embedding.weight[ids - 1]
+    return made(forward)
 
 
 @wrong("only the first position", named=True)

@@ -27,7 +27,8 @@ def made(forward, **methods):
 
 def attention(split=lambda y, H: y.unflatten(-1, (H, -1)).transpose(1, 2), merge=lambda o: o.transpose(1, 2).flatten(2),
               scale=lambda q, x: math.sqrt(q.shape[-1]), hide=lambda s, mask: s.masked_fill(mask == 0, -torch.inf),
-              weigh=lambda s: s.softmax(-1), end=lambda self, merged, weights: (self.dropout(self.out_proj(merged)), weights)):
+              weigh=lambda s: s.softmax(-1),
+              end=lambda self, merged, weights: (self.dropout(self.out_proj(merged)), weights)):
     """The usual way, with one step to change."""
     def forward(self, x, mask=None):
         q, k, v = (split(p(x), self.num_heads) for p in (self.q_proj, self.k_proj, self.v_proj))
@@ -105,7 +106,8 @@ def _():
 
 @wrong("heads interleaved, both ways", named="heads interleaved")
 def _():
-    return attention(split=lambda y, H: y.unflatten(-1, (-1, H)).permute(0, 3, 1, 2), merge=lambda o: o.permute(0, 2, 3, 1).flatten(2))
+    return attention(split=lambda y, H: y.unflatten(-1, (-1, H)).permute(0, 3, 1, 2),
+                     merge=lambda o: o.permute(0, 2, 3, 1).flatten(2))
 
 
 @wrong("split without transpose", named=True)
@@ -179,7 +181,8 @@ def _():
 @wrong("mask after softmax", named=True)
 def _():
     def forward(self, x, mask=None):
-        q, k, v = (p(x).unflatten(-1, (self.num_heads, -1)).transpose(1, 2) for p in (self.q_proj, self.k_proj, self.v_proj))
+        q, k, v = (p(x).unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
+                   for p in (self.q_proj, self.k_proj, self.v_proj))
         weights = (q @ k.mT / q.shape[-1]**0.5).softmax(-1)
         if mask is not None:
             weights = weights * mask
@@ -194,7 +197,9 @@ def _():
 
 @wrong("one mask per example expected", named="works only")
 def _():
-    return attention(hide=lambda s, mask: s.masked_fill(mask.unsqueeze(1).expand(s.shape[0], s.shape[1], -1, -1) == 0, -torch.inf))
+    def hide(s, mask):
+        return s.masked_fill(mask.unsqueeze(1).expand(s.shape[0], s.shape[1], -1, -1) == 0, -torch.inf)
+    return attention(hide=hide)
 
 
 # --- output ------------------------------------------------------------------------------------------------------
@@ -227,7 +232,8 @@ def _():
 @wrong("residual added", named=True)
 def _():
     def forward(self, x, mask=None):
-        q, k, v = (p(x).unflatten(-1, (self.num_heads, -1)).transpose(1, 2) for p in (self.q_proj, self.k_proj, self.v_proj))
+        q, k, v = (p(x).unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
+                   for p in (self.q_proj, self.k_proj, self.v_proj))
         scores = q @ k.mT / q.shape[-1]**0.5
         weights = (scores if mask is None else scores.masked_fill(mask == 0, -torch.inf)).softmax(-1)
         return x + self.dropout(self.out_proj((weights @ v).transpose(1, 2).flatten(2))), weights
@@ -244,7 +250,8 @@ def _():
 @wrong("dropout on the weights", named=True)
 def _():
     def forward(self, x, mask=None):
-        q, k, v = (p(x).unflatten(-1, (self.num_heads, -1)).transpose(1, 2) for p in (self.q_proj, self.k_proj, self.v_proj))
+        q, k, v = (p(x).unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
+                   for p in (self.q_proj, self.k_proj, self.v_proj))
         scores = q @ k.mT / q.shape[-1]**0.5
         weights = self.dropout((scores if mask is None else scores.masked_fill(mask == 0, -torch.inf)).softmax(-1))
         return self.out_proj((weights @ v).transpose(1, 2).flatten(2)), weights
@@ -254,7 +261,8 @@ def _():
 @wrong("dropout on the weights, clean weights returned", named="dropout in the wrong place")
 def _():
     def forward(self, x, mask=None):
-        q, k, v = (p(x).unflatten(-1, (self.num_heads, -1)).transpose(1, 2) for p in (self.q_proj, self.k_proj, self.v_proj))
+        q, k, v = (p(x).unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
+                   for p in (self.q_proj, self.k_proj, self.v_proj))
         scores = q @ k.mT / q.shape[-1]**0.5
         weights = (scores if mask is None else scores.masked_fill(mask == 0, -torch.inf)).softmax(-1)
         return self.out_proj((self.dropout(weights) @ v).transpose(1, 2).flatten(2)), weights
@@ -363,7 +371,8 @@ def _():
     def forward(self, x, mask=None):
         B, T, C = x.shape
         H, D = self.num_heads, self.head_dim
-        q, k, v = (p(x).view(B, T, H, D).transpose(1, 2).reshape(B * H, T, D) for p in (self.q_proj, self.k_proj, self.v_proj))
+        q, k, v = (p(x).view(B, T, H, D).transpose(1, 2).reshape(B * H, T, D)
+                   for p in (self.q_proj, self.k_proj, self.v_proj))
         scores = torch.bmm(q * D**-0.5, k.transpose(1, 2))
         if mask is not None:
             scores = scores.masked_fill(mask.logical_not(), float("-inf"))

@@ -232,7 +232,7 @@ def _():
     return FeedForward
 
 
-@wrong("always float32")
+@wrong("always float32", named="works only in float32")
 def _():
     class FeedForward(Base):
         def forward(self, x):
@@ -241,7 +241,7 @@ def _():
     return FeedForward
 
 
-@wrong("float32 inside, cast back at the end")
+@wrong("float32 inside, cast back at the end", named="works only in float32")
 def _():
     class FeedForward(Base):
         def forward(self, x):
@@ -250,7 +250,7 @@ def _():
     return FeedForward
 
 
-@wrong("only the first of the batch")
+@wrong("only the first of the batch", named="works only for a batch of 1")
 def _():
     class FeedForward(Base):
         def forward(self, x):

@@ -95,12 +95,12 @@ def _():
     return lambda seq_len, device=None: torch.ones(seq_len, seq_len, device=device).bool()
 
 
-@wrong("hard-coded size")
+@wrong("hard-coded size", named="wrong shape")
 def _():
     return lambda seq_len, device=None: torch.ones(4, 4, device=device).tril().bool()
 
 
-@wrong("a list of lists")
+@wrong("a list of lists", named="not a tensor")
 def _():
     return lambda seq_len, device=None: [[j <= i for j in range(seq_len)] for i in range(seq_len)]
 

@@ -91,7 +91,7 @@ def _():
     return tokenizer(make)
 
 
-@wrong("order of a set")
+@wrong("order of a set", named="not sorted")
 def _():
     def make(self, text):
         refuse(text)
@@ -185,7 +185,7 @@ def _():
     return CharTokenizer
 
 
-@wrong("vocabulary grows with each tokenizer")
+@wrong("vocabulary grows with each tokenizer", named="vocabulary shared by all tokenizers")
 def _():
     class CharTokenizer:
         known = set()
@@ -197,7 +197,7 @@ def _():
     return CharTokenizer
 
 
-@wrong("only the letters of ASCII")
+@wrong("only the letters of ASCII", named="only ASCII")
 def _():
     def make(self, text):
         refuse(text)
@@ -205,7 +205,7 @@ def _():
     return tokenizer(make)
 
 
-@wrong("fixed vocabulary")
+@wrong("fixed vocabulary", named=True)
 def _():
     def make(self, text):
         refuse(text)

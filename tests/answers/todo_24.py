@@ -99,7 +99,7 @@ def _():
     return tokenizer(lambda self, ids: "".join(self.chars[i] for i in ids if 0 <= i < self.vocab_size))
 
 
-@wrong("V itself accepted")
+@wrong("V itself accepted", named="no error raised")
 def _():
     def decode(self, ids):
         if any(i < 0 or i > self.vocab_size for i in ids):

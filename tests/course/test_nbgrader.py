@@ -38,7 +38,8 @@ def points_of(phase):
 
 def scores_of(gradebook, phase, student):
     """{TODO: the points this student got}."""
-    return {int(grade.name[5:]): grade.score for grade in gradebook.find_submission_notebook(phase, phase, student).grades}
+    grades = gradebook.find_submission_notebook(phase, phase, student).grades
+    return {int(grade.name[5:]): grade.score for grade in grades}
 
 
 @pytest.mark.parametrize("phase", PHASES)

@@ -2,9 +2,8 @@
 import os
 import pathlib
 
-import pytest
-
 import answers
+import pytest
 
 BANK = pathlib.Path(answers.__file__).parent
 TODOS = sorted(int(path.stem[-2:]) for path in BANK.glob("todo_*.py"))

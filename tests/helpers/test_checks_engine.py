@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from answers.todo_11 import made
 from torch import nn
 
-from answers.todo_11 import made
 from helpers import checks
-from helpers.checks import engine
+from helpers.checks import engine, guard
 
 
 def right(self, x, mask=None):
@@ -83,7 +83,8 @@ def test_odd_results_fail(odd):
     fails(lambda self, x, mask=None: ODD[odd](x))
 
 
-@pytest.mark.parametrize("answer", [Agreeable(), Agreeable, None, 3, "SelfAttention", torch.zeros(2), lambda x: x, nn.Linear(2, 2)])
+@pytest.mark.parametrize("answer", [Agreeable(), Agreeable, None, 3, "SelfAttention", torch.zeros(2), lambda x: x,
+                                    nn.Linear(2, 2)])
 def test_odd_answers_fail(answer):
     for check in (checks.todo_9, checks.todo_10, checks.todo_11, checks.todo_13):
         with pytest.raises(AssertionError):
@@ -107,8 +108,9 @@ def test_requires_grad_and_non_contiguous_results_pass():
 # --- replaced functions ------------------------------------------------------------------------------------------
 
 PATCHES = [(torch, "allclose"), (torch, "equal"), (torch, "isfinite"), (torch.testing, "assert_close"),
-           (F, "scaled_dot_product_attention"), (F, "multi_head_attention_forward"), (F, "softmax"), (builtins, "isinstance"),
-           (builtins, "abs"), (builtins, "type"), (builtins, "any"), (builtins, "all"), (builtins, "len"),
+           (F, "scaled_dot_product_attention"), (F, "multi_head_attention_forward"), (F, "softmax"),
+           (builtins, "isinstance"), (builtins, "abs"), (builtins, "type"), (builtins, "any"), (builtins, "all"),
+           (builtins, "len"),
            (torch.Tensor, "__eq__"), (torch.Tensor, "any"), (torch.Tensor, "abs"), (nn.Linear, "forward"),
            (nn.Module, "__call__"), (math, "sqrt"), (random, "Random")]
 
@@ -128,7 +130,10 @@ def patched(owner, name, value):
 def test_a_replaced_function_does_no_harm(owner, name):
     todo_11, wrong_answer, right_answer = checks.todo_11, made(no_scale), made(right)
     caught, still = None, False
-    always = lambda *args, **kwargs: True
+
+    def always(*args, **kwargs):
+        return True
+
     with patched(owner, name, always):
         try:
             todo_11(wrong_answer, quiet=True)
@@ -152,7 +157,7 @@ def test_functions_replaced_while_the_answer_runs():
 # --- trouble -----------------------------------------------------------------------------------------------------
 
 def test_endless_loop(monkeypatch):
-    monkeypatch.setattr(engine, "TIME_LIMIT", 0.3)
+    monkeypatch.setattr(guard, "TIME_LIMIT", 0.3)
 
     def forward(self, x, mask=None):
         while True:
@@ -167,14 +172,19 @@ def test_endless_loop(monkeypatch):
 
 
 def test_sleeping_answer(monkeypatch):
-    monkeypatch.setattr(engine, "TIME_LIMIT", 0.3)
+    monkeypatch.setattr(guard, "TIME_LIMIT", 0.3)
     start = time.monotonic()
     assert "too slow" in fails(lambda self, x, mask=None: time.sleep(4))
     assert time.monotonic() - start < 3
 
 
+def test_warming_up_does_not_count(monkeypatch):
+    monkeypatch.setattr(guard, "TIME_LIMIT", 0.3)
+    engine.check(1, warm=lambda: time.sleep(0.5))(lambda trial: "fine")(quiet=True)
+
+
 def test_loop_that_only_prints(monkeypatch, capsys):
-    monkeypatch.setattr(engine, "TIME_LIMIT", 0.5)
+    monkeypatch.setattr(guard, "TIME_LIMIT", 0.5)
 
     def forward(self, x, mask=None):
         while True:
@@ -189,8 +199,9 @@ class OddError(BaseException):
         raise RuntimeError("no text")
 
 
-@pytest.mark.parametrize("error", [SystemExit(0), KeyboardInterrupt(), GeneratorExit(), OddError(), MemoryError(), StopIteration(),
-                                   AssertionError("mine"), NotImplementedError(), NotImplementedError("later"), ValueError("\u2603")])
+@pytest.mark.parametrize("error", [
+    SystemExit(0), KeyboardInterrupt(), GeneratorExit(), OddError(), MemoryError(), StopIteration(),
+    AssertionError("mine"), NotImplementedError(), NotImplementedError("later"), ValueError("\u2603")])
 def test_any_exception_becomes_one_sentence(error):
     def forward(self, x, mask=None):
         raise error
@@ -244,8 +255,9 @@ def test_what_a_failing_answer_printed_is_shown():
 # --- state -------------------------------------------------------------------------------------------------------
 
 def state():
-    return (torch.get_rng_state().tolist(), random.getstate(), np.random.get_state()[1].tolist(), torch.get_default_dtype(),
-            torch.get_default_device(), torch.is_grad_enabled(), torch.get_num_threads(), list(warnings.filters), isinstance)
+    return (torch.get_rng_state().tolist(), random.getstate(), np.random.get_state()[1].tolist(),
+            torch.get_default_dtype(), torch.get_default_device(), torch.is_grad_enabled(), torch.get_num_threads(),
+            list(warnings.filters), isinstance)
 
 
 @pytest.mark.parametrize("forward", [right, no_scale])

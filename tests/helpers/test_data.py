@@ -321,7 +321,7 @@ def test_a_thousand_characters_are_enough(tmp_path):
 def test_a_folder_a_missing_file_and_no_name(tmp_path, monkeypatch):
     with pytest.raises(data.DataError, match="is a folder"):
         data.load_text(tmp_path)
-    with pytest.raises(data.DataError, match="There is no file .*nowhere"):
+    with pytest.raises(data.DataError, match=r"There is no file .*nowhere"):
         data.load_text(tmp_path / "nowhere.txt")
     monkeypatch.setenv("TINYLLM_DATA", str(tmp_path / "nowhere.txt"))
     with pytest.raises(data.DataError, match="There is no file"):

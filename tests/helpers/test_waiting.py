@@ -34,11 +34,13 @@ def test_waiting_is_handed_on():
 def test_running_from_the_middle_after_a_restart():
     """No cell of the course has run, not even the first."""
     name, message = last_error("checks.todo_11(SelfAttention)")
-    assert name == "NameError" and message.startswith("name 'checks' is not defined. If a cell above makes it, run that one")
+    assert name == "NameError"
+    assert message.startswith("name 'checks' is not defined. If a cell above makes it, run that one")
 
 
 def test_a_finished_todo_no_longer_waits():
-    notebook = [FIRST, UNFINISHED, "weights = attend(1)", "def attend(x):\n    return x", "weights = attend(1)", "weights / 0"]
+    notebook = [FIRST, UNFINISHED, "weights = attend(1)", "def attend(x):\n    return x", "weights = attend(1)",
+                "weights / 0"]
     assert last_error(*notebook)[0] == "ZeroDivisionError"
 
 
@@ -48,5 +50,16 @@ def test_other_errors_are_left_alone():
 
 
 def test_names_made():
-    assert waiting.names_made("for i in range(3):\n    a, (b, c) = f(i)\nimport x.y as z\ndef g(): pass") >= set("iabczg")
+    made = waiting.names_made("for i in range(3):\n    a, (b, c) = f(i)\nimport x.y as z\ndef g(): pass")
+    assert made >= set("iabczg")
     assert waiting.names_made("%matplotlib inline") == set()
+
+
+def test_a_failing_check_shows_the_learners_lines_and_none_of_ours():
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in (
+        "from helpers import checks", "def causal_mask(T, device=None):\n    raise NotImplementedError('TODO 21')",
+        "checks.todo_21(causal_mask)", "checks.todo_21(lambda T, device=None: None)")])
+    NotebookClient(notebook, allow_errors=True, timeout=60, kernel_name="python3").execute()
+    unfinished, wrong = ("\n".join(cell.outputs[-1].traceback) for cell in notebook.cells[2:])
+    assert "NotImplementedError" in unfinished and "causal_mask" in unfinished and "engine.py" not in unfinished
+    assert "TODO 21 is not right yet" in wrong and "engine.py" not in wrong
