@@ -6,12 +6,17 @@ Jupyter and the grader see an error. Only its last line becomes one that helps:
     NotImplementedError: TODO 11
     NotImplementedError: waiting for TODO 11 (this cell uses `weights`, which it makes)
     NameError: name 'SelfAttention' is not defined. If a cell above makes it, run that one first ...
+
+And a check that fails shows the learner's own lines, not those of the check.
 """
 import ast
 import re
+import types
+from pathlib import Path
 
 AFTER_RESTART = ("If a cell above makes it, run that one first (after a restart: menu Run, 'Run All Above Selected "
                  "Cell').")
+CHECKS = str(Path(__file__).parent / "checks")
 pending = {}  # name -> number of the TODO whose absence kept a cell from making it
 
 
@@ -26,7 +31,7 @@ def install():
 
 def load_ipython_extension(shell):
     """IPython's entry point: the course's own environment loads this when a kernel starts."""
-    shell.set_custom_exc((NotImplementedError, NameError), explain)
+    shell.set_custom_exc((NotImplementedError, NameError, AssertionError), explain)
 
 
 def explain(shell, kind, error, trace, tb_offset=None):
@@ -43,7 +48,20 @@ def explain(shell, kind, error, trace, tb_offset=None):
     if todo:  # the cells below will miss what this one did not make
         made = names_made((shell.user_ns.get("In") or [""])[-1])
         pending.update({name: todo for name in made if name not in shell.user_ns})
-    shell.showtraceback((type(error), error, trace), tb_offset=tb_offset)
+    shell.showtraceback((type(error), error, without_checks(trace)), tb_offset=tb_offset)
+
+
+def without_checks(trace):
+    """A traceback without the lines that belong to helpers/checks."""
+    steps = []
+    while trace is not None:
+        if not trace.tb_frame.f_code.co_filename.startswith(CHECKS):
+            steps.append(trace)
+        trace = trace.tb_next
+    shorter = None
+    for step in reversed(steps):
+        shorter = types.TracebackType(shorter, step.tb_frame, step.tb_lasti, step.tb_lineno)
+    return shorter
 
 
 def names_made(source):

@@ -363,11 +363,6 @@ def test_any_dtype_with_gradients_and_strides(dtype):
     assert "shape (2,)" in plots.tensor_grid([torch.tensor(1.0, requires_grad=True), torch.tensor(2.0)]).alt
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_a_tensor_on_a_gpu():
-    assert plots.attention_map(weights(5, 5).cuda(), "to be").alt == plots.attention_map(weights(5, 5), "to be").alt
-
-
 WRONG = {
     "t must be a tensor of numbers of shape () or (N,) or (R, K)": lambda: plots.tensor_grid(torch.zeros(2, 2, 2)),
     "t must be a tensor": lambda: plots.tensor_grid("words"),
