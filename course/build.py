@@ -32,8 +32,8 @@ SETUP_CELL = (
     "import pathlib, subprocess, sys; "
     '"google.colab" in sys.modules and subprocess.run('
     '["git", "clone", "--depth=1", "{address}", "/content/tinyllm"], capture_output=True); '
-    'sys.path[:0] = [str(p) for p in [pathlib.Path("/content/tinyllm"), pathlib.Path.cwd(), *pathlib.Path.cwd().parents]'
-    ' if (p / "helpers" / "checks").is_dir()][:1]; '
+    'sys.path[:0] = [str(p) for p in [pathlib.Path("/content/tinyllm"), pathlib.Path.cwd(), '
+    '*pathlib.Path.cwd().parents] if (p / "helpers" / "checks").is_dir()][:1]; '
     "import helpers  # not found? This notebook belongs inside the course's folder: see its README.md"
 )
 KINDS = {  # short header -> (grade_id's prefix, nbgrader's grade, solution, locked)
@@ -67,7 +67,7 @@ def check(released):
     for phase in stale:
         print(f"notebooks/{phase}/{phase}.ipynb is not what source/{phase}/{phase}.py makes.", file=sys.stderr)
     if stale:
-        print("Run `python3 -m course build` (a notebook with somebody's answers is set aside, not lost).", file=sys.stderr)
+        print("Run `python3 -m course build` (a notebook with answers is set aside, not lost).", file=sys.stderr)
     return 1 if stale else 0
 
 
@@ -198,8 +198,9 @@ def holds_work(path):
     except Exception:  # unreadable: keep it
         return True
     code = [cell for cell in cells if cell.cell_type == "code"]
-    answered = [c for c in code if c.metadata.get("nbgrader", {}).get("solution") and "NotImplementedError" not in c.source]
-    return bool(answered) or any(cell.get("outputs") or cell.get("execution_count") for cell in code)
+    todos = [cell for cell in code if cell.metadata.get("nbgrader", {}).get("solution")]
+    answered = any("NotImplementedError" not in cell.source for cell in todos)
+    return answered or any(cell.get("outputs") or cell.get("execution_count") for cell in code)
 
 
 def notebook_path(phase):

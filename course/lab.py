@@ -20,5 +20,9 @@ def main(argv):
         f"--ServerApp.root_dir={ROOT}",
         "--LabApp.default_url=/lab/tree/notebooks",
     ]
+    if options.no_browser:
+        command.append("--no-browser")
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        command.append("--allow-root")  # in a container there is often nobody else
     os.chdir(ROOT)
-    return hand_over(command + ["--no-browser"] * options.no_browser)
+    return hand_over(command)

@@ -48,7 +48,7 @@ def ensure():
     install("JupyterLab and the other packages", others)
     run_or_explain([str(PYTHON), "-c", "from course.setup import wire; wire()"])
     STAMP.write_text(fingerprint())
-    print("Set up in {:.0f} s.".format(time.time() - started), flush=True)
+    print(f"Set up in {time.time() - started:.0f} s.", flush=True)
     return str(PYTHON)
 
 
@@ -101,12 +101,12 @@ def check_venv_module(modules=("venv", "ensurepip")):
 def check_disk(folder, gigabytes=GIGABYTES):
     """Raises SetupError when `folder` cannot be written, or its disk has less than `gigabytes` free."""
     if not os.access(str(folder), os.W_OK):
-        raise SetupError("the folder {} cannot be written. Clone the course into a folder of your own.".format(folder))
+        raise SetupError(f"the folder {folder} cannot be written. Clone the course into a folder of your own.")
     free = shutil.disk_usage(str(folder)).free / 1e9
     if free < gigabytes:
         raise SetupError(
-            "the disk is nearly full: {:.1f} GB free at {}, the course needs {:.0f}. "
-            "Free some space, then run the same command again.".format(free, folder, gigabytes)
+            f"the disk is nearly full: {free:.1f} GB free at {folder}, the course needs {gigabytes:.0f}. "
+            "Free some space, then run the same command again."
         )
 
 
@@ -149,14 +149,14 @@ def torch_command(torch, options):
 
 def install(what, arguments):
     """pip install, one line on the screen, everything else in .venv/setup.log."""
-    print("  installing {} ...".format(what), end="", flush=True)
+    print(f"  installing {what} ...", end="", flush=True)
     started = time.time()
     try:
-        run_or_explain([str(PYTHON), "-m", "pip", "install", "--disable-pip-version-check"] + arguments)
+        run_or_explain([str(PYTHON), "-m", "pip", "install", "--disable-pip-version-check", *arguments])
     except SetupError:
         print()
         raise
-    print(" {:.0f} s".format(time.time() - started), flush=True)
+    print(f" {time.time() - started:.0f} s", flush=True)
 
 
 def run_or_explain(command):
@@ -176,16 +176,18 @@ def run_or_explain(command):
 def explain(output):
     """The one sentence for a failed step, from what it printed."""
     if re.search(r"No space left on device|Errno 28|not enough space|Disk quota exceeded", output):
-        return "the disk is full. Free about {} GB, then run the same command again.".format(GIGABYTES)
+        return f"the disk is full. Free about {GIGABYTES} GB, then run the same command again."
     if re.search(r"ensurepip is not|No module named (venv|ensurepip)", output):
-        return "this Python cannot make environments. On Debian or Ubuntu run `sudo apt install python3-venv`, then again."
+        return "it cannot make environments. On Debian or Ubuntu run `sudo apt install python3-venv`, then retry."
     if re.search(r"NewConnectionError|NameResolutionError|ConnectTimeout|ReadTimeout|Max retries|Connection refused|"
                  r"Temporary failure in name resolution|ProxyError|Could not fetch URL|Network is unreachable", output):
         return "the network cannot be reached. Connect (or set your proxy), then run the same command again."
     if "No matching distribution" in output:
         package = re.search(r"No matching distribution found for (\S+)", output)
-        return "{} does not exist for this Python ({}.{}) and system. Use Python 3.10 to 3.13 on Linux, Windows or an " \
-               "Apple-silicon Mac, or open the course on Colab.".format(package and package.group(1), *sys.version_info[:2])
+        return (
+            "{} does not exist for this Python ({}.{}) and system. Use Python 3.10 to 3.13 on Linux, Windows or an "
+            "Apple-silicon Mac, or open the course on Colab."
+        ).format(package and package.group(1), *sys.version_info[:2])
     last = [line for line in output.splitlines() if line.strip()][-1:]
     return "a step failed ({}). The whole output is in {}.".format("".join(last).strip(), LOG)
 
