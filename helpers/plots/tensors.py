@@ -62,7 +62,7 @@ def split_heads(x, num_heads):
     top, *parts = fig.subplot_mosaic([["x"] * C, [h for h in range(num_heads) for _ in range(D)]]).values()
     for ax, start, stop, title in [(top, 0, C, f"x: (T, C) = ({T}, {C})")] + [
             (ax, h * D, h * D + D, f"head {h}") for h, ax in enumerate(parts)]:
-        numbers = ".1f" if C <= 16 else None
+        numbers = None if C > 16 else ".1f" if x.is_floating_point() else ".0f"
         heat_map(ax, shown[:, start:stop], None, low, high + (low == high), "cividis", numbers, "auto")
         step = 1 if C <= 16 else 2 if D > 1 else 1
         ax.set_xticks(range(0, stop - start, step), range(start, stop, step), fontsize=SMALL if C <= 16 else 9)

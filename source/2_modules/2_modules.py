@@ -178,7 +178,7 @@ for name, parameter in net.named_parameters():
 print("together", sum(p.numel() for p in net.parameters()), "numbers")
 
 # %% [markdown]
-# 49 numbers. The model at the end of this course has about 800 thousand, kept and listed in exactly this way.
+# 49 numbers. The model at the end of this course has more than half a million, kept and listed in exactly this way.
 #
 # ## How a number learns
 #

@@ -147,13 +147,18 @@ class SelfAttention(nn.Module):
 # %% [markdown]
 # <details><summary><b>Hint 1</b>: which dimension is which?</summary>
 #
-# In the scores `(B, T, T)`, the second dimension counts who asks (queries) and the last counts who is asked (keys). Each query
+# TODO 10: a layer that keeps the number of features goes from `embed_dim` to `embed_dim`; its documentation (the link above)
+# says how to leave the bias out.
+#
+# TODO 11: in the scores `(B, T, T)`, the second dimension counts who asks (queries) and the last counts who is asked (keys). Each query
 # hands out weights that add up to 1 over the keys. That tells you the softmax's `dim`.
 # </details>
 #
 # <details><summary><b>Hint 2</b>: the functions you need</summary>
 #
-# `a.transpose(-2, -1)` swaps the last two dimensions, and `@` multiplies the last two while leaving `B` alone.
+# TODO 10: `nn.Linear(embed_dim, embed_dim, bias=False)`, three times, each with a name of its own.
+#
+# TODO 11: `a.transpose(-2, -1)` swaps the last two dimensions, and `@` multiplies the last two while leaving `B` alone.
 # `scores.masked_fill(where, value)` returns a copy in which `value` stands wherever `where` is `True`; the mask says where
 # looking is *allowed*, so you need its opposite: `mask == 0` works for True/False and for 1/0. `C` is `x.shape[-1]`.
 # </details>
@@ -289,13 +294,19 @@ class MultiHeadAttention(nn.Module):
 # %% [markdown]
 # <details><summary><b>Hint 1</b>: how much of TODO 11 can stay?</summary>
 #
-# Almost all of it. `transpose(-2, -1)`, `@` and `softmax(dim=-1)` work on the last dimensions and leave everything in front alone,
+# TODO 12: `%` gives the remainder of a division: it is 0 where the features can be shared out evenly. A linear layer has a
+# bias unless you say otherwise.
+#
+# TODO 13: almost all of it can stay. `transpose(-2, -1)`, `@` and `softmax(dim=-1)` work on the last dimensions and leave everything in front alone,
 # be it `B` or `B, H`. A mask `(T, T)` fits scores `(B, H, T, T)` too: PyTorch repeats it for each text and head.
 # </details>
 #
 # <details><summary><b>Hint 2</b>: line by line</summary>
 #
-# Project first, then split: `split_heads(self.q_proj(x), self.num_heads)`, and the same for `k` and `v`. The size for the scale
+# TODO 12: `if embed_dim % num_heads != 0: raise ValueError(...)`, then `nn.Linear(embed_dim, embed_dim)` four times, and
+# `nn.Dropout(dropout)`.
+#
+# TODO 13: project first, then split: `split_heads(self.q_proj(x), self.num_heads)`, and the same for `k` and `v`. The size for the scale
 # is the last dimension of the split `q`, not of `x`. At the end: average the values, `merge_heads`, `out_proj`, `dropout`, in this
 # order.
 # </details>
