@@ -156,7 +156,7 @@ class _Net(FeedForward):
     def __init__(self):  # layers made here, so that this TODO is judged alone
         try:
             super().__init__(1, 2)
-        except NotImplementedError:
+        except Exception:
             pass
         self.expand, self.project, self.dropout = nn.Linear(1, 2), nn.Linear(2, 1), nn.Dropout(0.5)
         with torch.no_grad():
@@ -372,7 +372,7 @@ class _Block(TransformerBlock):
     def __init__(self):  # layers made here, so that this TODO is judged alone
         try:
             super().__init__(12, 3)
-        except NotImplementedError:
+        except Exception:
             pass
         self.norm1, self.norm2, self.attention = nn.LayerNorm(12), nn.LayerNorm(12), MultiHeadAttention(12, 3)
         self.feed_forward = nn.Sequential(nn.Linear(12, 48), nn.GELU(), nn.Linear(48, 12))

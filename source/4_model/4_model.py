@@ -161,7 +161,7 @@ class _Model(TinyLLM):
     def __init__(self):  # parts made here, so that this TODO is judged alone
         try:
             super().__init__(11, embed_dim=12, num_heads=3, num_layers=2, max_len=7)
-        except NotImplementedError:
+        except Exception:
             pass
         self.max_len, self.token_embedding = 7, TokenEmbedding(11, 12)
         self.positional_encoding = PositionalEncoding(12, 7)
@@ -582,7 +582,7 @@ class _Hello(CharTokenizer):
     def __init__(self):  # the vocabulary is made here, so that this TODO is judged alone
         try:
             super().__init__("hello")
-        except NotImplementedError:
+        except Exception:
             pass
         self.chars, self.char_to_id, self.vocab_size = list("ehlo"), {"e": 0, "h": 1, "l": 2, "o": 3}, 4
 
@@ -603,7 +603,7 @@ class _Hello(CharTokenizer):
     def __init__(self):  # the vocabulary is made here, so that this TODO is judged alone
         try:
             super().__init__("hello")
-        except NotImplementedError:
+        except Exception:
             pass
         self.chars, self.char_to_id, self.vocab_size = list("ehlo"), {"e": 0, "h": 1, "l": 2, "o": 3}, 4
 

@@ -455,7 +455,8 @@ def test_outside_a_notebook_the_description_is_printed():
 
 
 def test_a_kernel_shows_each_figure_once_with_its_words(tmp_path):
-    nbclient, nbformat = pytest.importorskip("nbclient"), pytest.importorskip("nbformat")
+    import nbclient
+    import nbformat
     cells = [
         f"import sys; sys.path.insert(0, {str(ROOT)!r}); import torch, warnings; warnings.simplefilter('error')\n"
         "from helpers import plots; mask = torch.ones(2, 2).tril()",
