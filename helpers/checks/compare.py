@@ -32,8 +32,8 @@ class Difference:
 def difference(what, got, expected, dtype=None, tolerance=None, loose=1):
     """None when `got` is the tensor `expected`, up to rounding; else a Difference that says where and how much.
 
-    Rounding: for results made of some hundred operations on numbers of size one, float32 stays far below 2e-5 of the
-    largest value, float64 below 1e-10. Known mistakes are thousands of times larger.
+    `dtype` is what `got` must have (None: any floating one for floating numbers). `tolerance` is absolute, a number or
+    a tensor; by default what rounding explains.
     """
     many = what.endswith("s") and not what.startswith("result")
     is_, has, holds, it_is = ("are", "have", "hold", "they are") if many else ("is", "has", "holds", "it is")
@@ -45,39 +45,48 @@ def difference(what, got, expected, dtype=None, tolerance=None, loose=1):
         return Difference(f"{what} should be a torch.Tensor, but {it_is} {kind_of(got)}.", "not a tensor")
     if got.is_sparse or got.layout != torch.strided:
         return Difference(f"{what} should be an ordinary dense tensor, but its layout is {got.layout}.", "not dense")
-    if tuple(got.shape) != tuple(expected.shape):
+    if got.shape != expected.shape:
         return Difference(f"{what} {has} shape {tuple(got.shape)}, expected {tuple(expected.shape)}.", "wrong shape")
-    if got.dtype != dtype if dtype else not (got.is_floating_point() or got.is_complex()):
+    if got.is_complex():
+        return Difference(f"{what} should hold real numbers, but its dtype is {dtype_name(got.dtype)}.", "wrong dtype")
+    if got.dtype != dtype if dtype else not got.is_floating_point():
         dtype = dtype or expected.dtype
         return Difference(f"{what} {has} dtype {dtype_name(got.dtype)}, expected {dtype_name(dtype)}.", "wrong dtype")
     if got.device.type != expected.device.type:
         return Difference(f"{what} {is_} on device {got.device}, expected {expected.device}.", "wrong device")
-    mine, right = got.detach(), expected.detach()
-    if mine.is_complex() or right.is_complex():
-        return Difference(f"{what} should hold real numbers, but its dtype is {dtype_name(mine.dtype)}.", "wrong dtype")
-    if not mine.numel():
+    wrong = _wrong(got, expected, tolerance, loose)
+    if not wrong.any():
         return None
-    precise = mine.dtype == torch.float64
-    mine, right = mine.to(torch.float64), right.to(torch.float64)
+    mine, right = got.detach().double(), expected.detach().double()
     odd = ~torch.isfinite(mine) & (mine != right)
     if odd.any():
         bad = "NaN" if torch.isnan(mine).any() else "an infinite number"
-        where = _first(odd)
-        return Difference(f"{what} {holds} {bad}, first at position {where}.", "NaN or infinite numbers")
-    if tolerance is None:
-        whole = not (got.is_floating_point() or expected.is_floating_point())
-        relative, absolute = (0, 0) if whole else (1e-10, 1e-12) if precise else (2e-5, 1e-6)
-        tolerance = absolute + relative * right.abs().max()
-    off = torch.where(mine == right, 0.0, (mine - right).abs())  # equal infinities (of a known mistake) are equal
-    wrong = ~(off <= torch.as_tensor(tolerance) * loose)  # NaN in either is a difference too
-    if not wrong.any():
-        return None
+        return Difference(f"{what} {holds} {bad}, first at position {_first(odd)}.", "NaN or infinite numbers")
     where = _first(wrong)
     index = tuple(where)
-    count, total = int(wrong.sum()), wrong.numel()
     return Difference(f"{what} {is_} not right: the first difference is at position {where}: expected "
-                      f"{_number(right[index])}, yours is {_number(mine[index])}. {count} of {total} numbers differ, "
-                      f"by up to {_number(off.max())}.")
+                      f"{_number(right[index])}, yours is {_number(mine[index])}. {int(wrong.sum())} of "
+                      f"{wrong.numel()} numbers differ, by up to {_number((mine - right).abs().nan_to_num().max())}.")
+
+
+def same(got, expected, dtype=None, tolerance=None):
+    """True when difference() finds none."""
+    return difference("", got, expected, dtype, tolerance) is None
+
+
+def _wrong(got, expected, tolerance, loose):
+    """Which numbers differ by more than rounding explains (bool, of the common shape).
+
+    Rounding: for results made of some hundred operations on numbers of size one, float32 stays far below 2e-5 of the
+    largest value, float64 below 1e-10. Known mistakes are thousands of times larger.
+    """
+    mine, right = got.detach().double(), expected.detach().double()
+    if tolerance is None and mine.numel():
+        whole = not (got.is_floating_point() or expected.is_floating_point())
+        relative, absolute = (0, 0) if whole else (1e-10, 1e-12) if got.dtype == torch.float64 else (2e-5, 1e-6)
+        tolerance = absolute + relative * float(right.abs().max())
+    close = (mine - right).abs() <= (0 if tolerance is None else tolerance) * loose
+    return ~(close | (mine == right))  # equal infinities are equal; a NaN in either is a difference
 
 
 def relation(mine, right):
@@ -128,11 +137,6 @@ def gradients_differ(names, found, right, dtype):
             return Difference("the results are right, but not their gradient (is a part of the way cut off, with "
                               f"detach, no_grad or .data?): {says.text}", "wrong gradient")
     return None
-
-
-def same(got, expected, dtype=None, tolerance=None):
-    """True when difference() finds none."""
-    return difference("", got, expected, dtype, tolerance) is None
 
 
 def _first(where):
@@ -262,7 +266,11 @@ def mistake_that_makes(got, mistakes, case, tolerance=None, expected=None):
 
 def _equal(results, made, tolerance, loose):
     """Are the results what a mistake makes? (A None in `made`: that part is free.)"""
-    return all(m is None or not difference("", r, m, None, tolerance, loose=loose) for r, m in zip(results, made))
+    def agree(r, m):
+        return (type(r) is torch.Tensor and r.shape == m.shape and r.layout == torch.strided
+                and (r.dtype == m.dtype or (r.is_floating_point() and m.is_floating_point()))
+                and not _wrong(r, m, tolerance, loose).any())
+    return all(m is None or agree(r, m) for r, m in zip(results, made))
 
 
 # What the cases that pass may have in common. `case` has x (the input), and where it applies mask.
@@ -310,6 +318,7 @@ ERRORS = [
     ("RuntimeError", "same dtype", "hard-coded dtype"),
     ("RuntimeError", "scalar type", "hard-coded dtype"),
     ("RuntimeError", "does not require grad", "gradient cut"),
+    ("RuntimeError", "numpy() on Tensor that requires grad", "gradient cut"),
     ("RuntimeError", "cannot be multiplied", "shapes do not fit"),
     ("RuntimeError", "must match", "shapes do not fit"),
     ("RuntimeError", "Expected size for first two dimensions", "shapes do not fit"),

@@ -14,6 +14,7 @@ A known misconception is one entry in a check's table:
 `makes(case)` returns what an answer with this mistake gives. When the learner's result differs from the truth and
 equals that, the message names the mistake. The table can only name: it never decides whether an answer is right.
 """
+import contextlib
 import copy
 import dataclasses
 import math
@@ -149,6 +150,7 @@ class Trial:
         self.rng = random.Random(seed)                      # for sizes and choices
         self.gen = torch.Generator().manual_seed(seed)      # for tensors
         self.repaired = set()                               # earlier TODOs that were replaced for this check
+        self.suspects = []                                  # mistakes that other cases of this check showed
 
     def repair_note(self):
         if not self.repaired:
@@ -184,7 +186,7 @@ class Trial:
     def call(self, function, *args, keep_inputs=True, mode=None, **kwargs):
         """Run the learner's code; whatever it raises becomes Wrong, and its inputs must stay as they were."""
         before = guard.copies(args)
-        calls = guard.Calls(self.forbids)
+        calls = guard.Calls(self.forbids) if self.forbids else contextlib.nullcontext()
         try:
             with mode or calls:
                 result = function(*args, **kwargs)
@@ -201,7 +203,7 @@ class Trial:
             left = guard.reset_modes()
         if left:
             raise Wrong(f"it leaves {left} for everything that runs after it.", kind="global setting left changed")
-        if calls.found:
+        if self.forbids and calls.found:
             raise Wrong(f"it calls PyTorch's own {calls.found[0]}. Here you write that part yourself, from smaller "
                         "operations.", kind="PyTorch's own layer")
         if keep_inputs and guard.changed(before, args):
@@ -226,8 +228,9 @@ class Trial:
     def cases(self, cases, run, patterns=None):
         """Run `run(case)` for every case; when some fail, the pattern of failures may itself name the mistake.
 
-        A named mistake comes first (the one named most often); then "works only for ...", when all cases that pass
-        share something that none of the failing ones has; then the first failure.
+        A mistake that at least a third of the failing cases show comes first (one that fits only a special case
+        would mislead); then "works only for ...", when all cases that pass share something that none of the failing
+        ones has; then the first failure.
         """
         passed, failed = [], []
         for case in cases:
@@ -237,11 +240,14 @@ class Trial:
             except Wrong as wrong:
                 wrong.case = wrong.case or case
                 failed.append(wrong)
+                alike = [w for w in failed if w.name and w.name == wrong.name]
+                if len(alike) * 3 >= len(cases):
+                    raise alike[0] from None
         if not failed:
             return
         names = [wrong.name for wrong in failed if wrong.name]
         most = max(names, key=names.count, default=None)
-        if names and names.count(most) * 3 >= len(failed):  # a name that only fits a special case would mislead
+        if names and names.count(most) * 3 >= len(failed):
             raise next(wrong for wrong in failed if wrong.name == most)
         name = compare.pattern(passed, [wrong.case for wrong in failed], patterns)
         if name:
@@ -291,8 +297,10 @@ class Trial:
 
     def name_it(self, mistakes, case, got, tolerance=None, expected=None):
         """Raise a named Wrong if `got` (a tuple) equals what one of the mistakes gives."""
-        mistake = compare.mistake_that_makes(got, mistakes, case, tolerance, expected)
+        likely = sorted(mistakes, key=lambda mistake: mistake not in self.suspects)  # saves trying the whole table
+        mistake = compare.mistake_that_makes(got, likely, case, tolerance, expected)
         if mistake:
+            self.suspects.append(mistake)
             raise mistake_made(mistake, case)
 
     def facts(self, got, expected, mistakes=(), case=None):
@@ -314,14 +322,19 @@ class Trial:
         Gradients are compared through the first `through` results. `truth` is float64; floating inputs are given in
         float64 and reach the learner's module in `dtype`.
         """
-        args = [x.to(dtype) if _is_tensor(x) and x.is_floating_point() and i == 0 else x for i, x in enumerate(inputs)]
-        exact = [a.double() if _is_tensor(a) and a.is_floating_point() and i == 0 else a for i, a in enumerate(args)]
-        # (the truth sees the same rounded numbers as the learner's code)
-        exact[0] = exact[0].clone().requires_grad_(exact[0].is_floating_point())
-        expected = truth(*exact)
+        x, *rest = inputs
+        x = x.to(dtype) if x.is_floating_point() else x
+        exact = x.double() if x.is_floating_point() else x  # the truth sees the same rounded numbers
+        exact = exact.clone().requires_grad_(exact.is_floating_point())
+        expected = truth(exact, *rest)
         expected = expected if isinstance(expected, tuple) else (expected,)
+        leaf = x.detach().clone().requires_grad_(gradients and exact.requires_grad)
+
+        def answer():  # gets a copy that is no leaf: PyTorch forbids in-place changes of a leaf only
+            return self.parts(self.call(mine, leaf * 1 if leaf.requires_grad else leaf, *rest), names)
+
         try:
-            got = self.parts(self.call(mine, *args), names)
+            got = answer()
         except Wrong as wrong:
             for mistake in mistakes:
                 if wrong.error is not None and mistake.raises and compare.holds(mistake.raises, case, wrong.error):
@@ -330,27 +343,22 @@ class Trial:
         try:
             self.equal(names, got, expected, mistakes, case, dtype)
         except Wrong as wrong:
-            again = self.parts(self.call(mine, *args), names)
-            if wrong.name is None and wrong.kind is None and not all(same(a.detach(), g) for a, g in zip(again, got)):
+            if wrong.name is None and wrong.kind is None and not all(map(same, answer(), got)):
                 wrong.name, wrong.says = "random results", "two calls with the same input give different results"
             raise
         if gradients:
-            self.gradients(mine, truth, args, exact, expected[:through], names, dtype)
+            self.gradients(mine, truth, leaf, exact, got[:through], expected[:through], names, dtype)
         return got
 
-    def gradients(self, mine, truth, args, exact, expected, names, dtype):
+    def gradients(self, mine, truth, leaf, exact, got, expected, names, dtype):
         """Gradients of a random weighted sum of the results, for the input and for every parameter of the truth."""
         weigh = [self.randn(*e.shape) for e in expected]
-        shared = dict(truth.named_parameters()) if isinstance(truth, nn.Module) else {}
-        wanted = {"the input": exact[0]} if exact[0].requires_grad else {}
-        wanted |= shared
+        wanted = {"the input": exact} if exact.requires_grad else {}
+        wanted |= dict(truth.named_parameters()) if isinstance(truth, nn.Module) else {}
         if not wanted:
             return
         right = torch.autograd.grad(sum((e * w).sum() for e, w in zip(expected, weigh)), list(wanted.values()),
                                     allow_unused=True)
-        leaf = args[0].detach().clone().requires_grad_(exact[0].requires_grad)
-        # The learner's code gets a copy that is no leaf: PyTorch forbids in-place changes of a leaf only.
-        got = self.parts(self.call(mine, leaf * 1 if leaf.requires_grad else leaf, *args[1:]), names)
         own = dict(mine.named_parameters(remove_duplicate=False)) if isinstance(mine, nn.Module) else {}
         for name, part, e in zip(names, got, expected):
             if e.requires_grad and not part.requires_grad:
