@@ -187,9 +187,12 @@ def todo_11(t, SelfAttention):
     """SelfAttention.forward: output, weights and gradients against F.scaled_dot_product_attention."""
     B, T, C = t.sizes((2, 4), (5, 8), (9, 14))
 
+    def build(C):
+        truth = t.fill(oracle.SelfAttention(C).double(), 1.5)
+        return t.build(SelfAttention, (C,), truth, todo=10), truth
+
     def run(c):
-        truth = t.fill(oracle.SelfAttention(c.C).double(), 1.5)
-        mine, truth = t.same_weights(t.build(SelfAttention, (c.C,), truth, todo=10), truth, c.dtype)
+        mine, truth = t.same_weights(*t.once(c.C, lambda: build(c.C)), c.dtype)
         with torch.no_grad():
             c.q, c.k, c.v = truth.q_proj(c.x), truth.k_proj(c.x), truth.v_proj(c.x)
             c.scores = c.q @ c.k.mT / c.C**0.5
@@ -297,13 +300,13 @@ def todo_13(t, MultiHeadAttention):
     B, T, H, D = t.sizes((2, 4), (5, 8), (2, 4), (5, 7))
     C = H * D
 
-    def build(dropout=0.0, dtype=SINGLE, C=C, H=H):
+    def build(C, H, dropout=0.0):
         truth = t.fill(oracle.MultiHeadAttention(C, H, dropout).double(), 1.5)
         mine = t.build(MultiHeadAttention, (C, H, dropout), truth, todo=12, embed_dim=C, num_heads=H, head_dim=C // H)
-        return t.same_weights(mine, truth, dtype)
+        return mine, truth
 
     def run(c):
-        mine, c.truth = build(0.0, c.dtype, c.C, c.H)
+        mine, c.truth = t.same_weights(*t.once((c.C, c.H), lambda: build(c.C, c.H)), c.dtype)
         with torch.no_grad():
             c.flat = [p(c.x) for p in (c.truth.q_proj, c.truth.k_proj, c.truth.v_proj)]
             c.q, c.k, c.v = (oracle.split_heads(a, c.H) for a in c.flat)
@@ -315,7 +318,7 @@ def todo_13(t, MultiHeadAttention):
 
     cases = attention_cases(t, B, T, C, H)
     t.cases([*cases, *attention_cases(t, B, T, C, 1)[:1], *attention_cases(t, B, T, D, D)[:1]], run)
-    mine, _ = build(0.5)
+    mine, _ = t.same_weights(*build(C, H, 0.5))
     dropout_13(t, mine, cases[2])
     t.elsewhere(mine, (cases[2].x.float(), cases[2].mask), ("output", "weights"))
     return "output, weights and gradients equal nn.MultiheadAttention's; dropout only on the output, only in training"

@@ -492,13 +492,16 @@ def todo_17(t, TransformerBlock):
         right = False
         t.repaired.add(16)
 
-    def build(c, p):
-        truth = t.fill(oracle.TransformerBlock(c.C, c.H, p).double(), 1.5)
-        mine = t.build(TransformerBlock, (c.C, c.H, p), truth, todo=16)
+    def make(C, H, p):
+        truth = t.fill(oracle.TransformerBlock(C, H, p).double(), 1.5)
+        mine = t.build(TransformerBlock, (C, H, p), truth, todo=16)
         if not right:
             children_like(mine, truth)
-        mine, c.block = t.same_weights(mine, truth, c.dtype)
-        calm = copy.deepcopy(c.block).eval()  # without dropout, whatever p is
+        return mine, truth
+
+    def build(c, p):
+        mine, c.block = t.same_weights(*t.once((c.C, c.H, p), lambda: make(c.C, c.H, p)), c.dtype)
+        calm = copy.deepcopy(c.block).eval() if p else c.block  # without dropout, whatever p is
         c.n1, c.n2, c.f = calm.norm1, calm.norm2, calm.feed_forward
         c.a = lambda x, mask="own": calm.attention(x, c.mask if isinstance(mask, str) else mask)[0]
         return mine

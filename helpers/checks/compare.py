@@ -13,7 +13,6 @@ import sys
 import torch
 from torch import nn
 
-PICTURES = ("weights", "table", "mask")  # what is shown beside yours in a notebook
 NOT_THEIRS = (os.path.dirname(torch.__file__), os.path.dirname(os.path.dirname(os.path.abspath(__file__))),
               os.path.dirname(os.__file__), "<frozen")  # files with these beginnings are not the learner's
 
@@ -426,20 +425,11 @@ def show_picture(wrong):
     """Target and answer side by side, in a notebook only; never while grading, and never a reason to fail."""
     if wrong.picture is None or "NBGRADER_EXECUTION" in os.environ or "IPython" not in sys.modules:
         return
-    name, right, mine = wrong.picture
-    if name not in PICTURES or not hasattr(sys.modules["IPython"].get_ipython(), "kernel"):
+    if not hasattr(sys.modules["IPython"].get_ipython(), "kernel"):
         return
+    from helpers import plots  # not above: a check that passes draws nothing, and matplotlib takes a second to load
     try:
-        from matplotlib.figure import Figure
-
-        from helpers import plots
-        figure = Figure(figsize=(8, 3.4), layout="constrained")
-        for axes, title, values in zip(figure.subplots(1, 2), ("expected", "yours"), (right, mine)):
-            values = values.detach().double()
-            while values.dim() > 2:
-                values = values[0]
-            figure.colorbar(axes.imshow(values, cmap="cividis", aspect="auto"), ax=axes)
-            axes.set_title(f"{name}: {title}")
-        plots.show(figure, f"The {name} as expected and as yours, side by side. {wrong.says}")
+        if wrong.picture[0] in plots.comparison.AXES:
+            plots.show(plots.expected_and_yours(*wrong.picture))
     except Exception:  # a picture that cannot be drawn is no reason to hide the message
         return

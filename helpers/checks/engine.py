@@ -65,14 +65,13 @@ def mistake_made(mistake, case=None):
     return Wrong(mistake.says, mistake.name, mistake.line, mistake.hint, case=case)
 
 
-def check(todo, *, pieces=None, forbids=(), warm=None):
+def check(todo, *, pieces=None, forbids=()):
     """Make the public `todo_N(*answers, seed=None, quiet=False)` out of `function(trial, *answers)`.
 
     The function returns the text that follows "TODO N passed: ". `pieces` maps the names of other pieces of the
     course that an answer may use as globals to PyTorch's stand-ins: they are put there while the check runs, so that
     an earlier mistake costs only the earlier TODO. `forbids` are parts of the names of PyTorch's functions that the
-    TODO asks to write: an answer that calls one is told so. `warm()` does, before the clock starts, what is slow only
-    the first time in a process.
+    TODO asks to write: an answer that calls one is told so.
     """
     pieces = pieces or {}
 
@@ -82,10 +81,10 @@ def check(todo, *, pieces=None, forbids=(), warm=None):
             try:
                 seed = guard.SYSTEM.randrange(2**31) if seed is None else seed
                 with guard.as_found():
-                    says, wrong = _judge(function, Trial(todo, seed, forbids), answers, pieces, warm)
+                    says, wrong = _judge(function, Trial(todo, seed, forbids), answers, pieces)
                     if isinstance(wrong, Wrong) and guard.has_own(answers, pieces):
                         # Perhaps the learner's own pieces fit together in another way than the contract's do.
-                        again, still = _judge(function, Trial(todo, seed, forbids), answers, {}, warm)
+                        again, still = _judge(function, Trial(todo, seed, forbids), answers, {})
                         says, wrong = (says, wrong) if still else (again, None)
                 error = None
                 if isinstance(wrong, Unfinished):
@@ -109,7 +108,7 @@ def check(todo, *, pieces=None, forbids=(), warm=None):
     return decorate
 
 
-def _judge(function, trial, answers, pieces, warm):
+def _judge(function, trial, answers, pieces):
     """Run one check in a safe place -> (text, None) or (None, Wrong or Unfinished)."""
     def work():
         try:
@@ -122,8 +121,6 @@ def _judge(function, trial, answers, pieces, warm):
             return None, Wrong(compare.describe(error))
 
     with guard.substitute(answers, pieces), guard.quiet() as printed:
-        if warm:
-            warm()
         torch.manual_seed(trial.seed)
         random.seed(trial.seed)
         outcome = guard.in_time(work)
@@ -151,6 +148,7 @@ class Trial:
         self.gen = torch.Generator().manual_seed(seed)      # for tensors
         self.repaired = set()                               # earlier TODOs that were replaced for this check
         self.suspects = []                                  # mistakes that other cases of this check showed
+        self.made = {}                                      # what `once` made
 
     def repair_note(self):
         if not self.repaired:
@@ -238,6 +236,8 @@ class Trial:
                 run(case)
                 passed.append(case)
             except Wrong as wrong:
+                if passed and not wrong.name and wrong.kind in (None, "wrong shape"):
+                    self.forgets(run, case)
                 wrong.case = wrong.case or case
                 failed.append(wrong)
                 alike = [w for w in failed if w.name and w.name == wrong.name]
@@ -256,6 +256,24 @@ class Trial:
             raise failed[0]
         failed[0].name = None
         raise failed[0]
+
+    def once(self, key, make):
+        """make() the first time, and the same again for the same key: a module is called many times in its life."""
+        if key not in self.made:
+            self.made[key] = make()
+        return self.made[key]
+
+    def forgets(self, run, case):
+        """Raise Wrong if this case, which failed, is right with modules that nobody called before."""
+        if self.made:
+            self.made.clear()
+            try:
+                run(case)
+            except Wrong:
+                return
+            raise Wrong("a new instance gives the right result, but one that was called before with another input does "
+                        "not: it keeps something from call to call (a mask, a size, a table?).",
+                        name="remembers an earlier call", case=case)
 
     # --- comparing -----------------------------------------------------------------------------------------------
 

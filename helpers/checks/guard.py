@@ -143,8 +143,8 @@ def reset_modes():
 
 def copies(args):
     """What `changed` compares with: a copy of each argument that holds data, None for the others."""
-    return [copy.deepcopy(a.detach() if isinstance(a, torch.Tensor) else a)
-            if isinstance(a, (torch.Tensor, list, dict)) else None for a in args]
+    return [a.detach().clone() if isinstance(a, torch.Tensor) else
+            copy.deepcopy(a) if isinstance(a, (list, dict)) else None for a in args]
 
 
 def changed(before, args):

@@ -69,6 +69,11 @@ FIGURES = {
     "attention_heads": lambda: plots.attention_heads(weights(4, 9, 9), "to be or "),
     "attention_heads 5": lambda: plots.attention_heads(weights(5, 40, 40), TEXT[:40]),
     "causal_mask": lambda: plots.causal_mask(torch.ones(6, 6).tril().bool()),
+    "expected_and_yours": lambda: plots.expected_and_yours(
+        "mask", torch.ones(6, 6).tril().bool(), torch.ones(6, 6).tril(-1).bool()),
+    "expected_and_yours heads": lambda: plots.expected_and_yours("weights", torch.full((2, 3, 4, 4), 0.25), torch.cat(
+        [torch.full((2, 2, 4, 4), 0.25), torch.eye(4).expand(2, 1, 4, 4)], 1)),
+    "expected_and_yours shapes": lambda: plots.expected_and_yours("table", table(30, 12), table(12, 30)),
     "scale_effect": lambda: plots.scale_effect(),
     "gelu_relu": lambda: plots.gelu_relu(),
     "layer_norm": lambda: plots.layer_norm(torch.randn(2, 5, 8) * 4, F.layer_norm(torch.randn(2, 5, 8), (8,))),
@@ -111,6 +116,9 @@ SAID = [     # a figure, and what its description must say: numbers worked out b
     ("positional_waves", ["dimension 0 runs between -1.00 and 1.00 with 15 sign changes"]),            # 49 / pi = 15.6
     ("similarity", ["mean over all pairs is 0.19"]),    # (1.1 * 0.1 * 2 + 0.01) / (1.1 ** 2 + 2 * 0.01) = 0.23 / 1.23
     ("causal_mask", ["21 of 36 cells visible", "row 0 sees 1", "row 5 sees 6", "It is the causal mask"]),
+    ("expected_and_yours", ["expected mask beside yours: 6 numbers of 36 differ, most at row 0, column 0: expected 1"]),
+    ("expected_and_yours heads", ["the map [0, 2]", "16 numbers of 16 differ", "expected 0.25, yours 1."]),
+    ("expected_and_yours shapes", ["a map of 30 x 12 and one of 12 x 30."]),
     ("gelu_relu", ["-0.17 at x = -0.75", "x = 3 they differ by 0.004"]),
     ("residual_gradients", ["without it is 0 at layer 0 and 0.1 at layer 3", "with residuals it is 1 at layer 0"]),
     ("shifted_pair", ["x reads 'First Ci', y reads 'irst Cit'", "at 7 of 7 positions"]),
