@@ -8,7 +8,7 @@ from torch import nn
 
 from helpers import oracle
 from helpers.checks.compare import layer_facts, same
-from helpers.checks.engine import Mistake, Unfinished, Wrong, check, mistake_made
+from helpers.checks.engine import Mistake, Unfinished, Wrong, check, mistake_made, module_class
 
 SINGLE, DOUBLE = torch.float32, torch.float64
 
@@ -18,11 +18,6 @@ SINGLE, DOUBLE = torch.float32, torch.float64
 NO_SUPER = Mistake("super().__init__() missing", "a module must call super().__init__() before it takes on its parts",
                    line="super().__init__()",
                    raises=lambda c, e: isinstance(e, AttributeError) and "__init__() call" in str(e))
-
-
-def module_class(cls):
-    if not (isinstance(cls, type) and issubclass(cls, nn.Module)):
-        raise Wrong("the check needs your class, derived from nn.Module.", kind="not a module class")
 
 
 def construct(t, cls, args, kwargs, mistakes, case):

@@ -65,6 +65,26 @@ def mistake_made(mistake, case=None):
     return Wrong(mistake.says, mistake.name, mistake.line, mistake.hint, case=case)
 
 
+def named(mistakes, case, got):
+    """Raise the named Wrong of the first mistake whose result is exactly `got` (lists, text, numbers)."""
+    for mistake in mistakes:
+        try:
+            fits = mistake.makes is not None and mistake.makes(case) == got
+        except Exception:  # this mistake cannot be made in this case
+            continue
+        if fits is True:
+            raise mistake_made(mistake, case)
+
+
+def raised(mistakes, case, wrong):
+    """The same for an exception that the learner's code raised; else `wrong` again."""
+    wrong.case = wrong.case or case
+    for mistake in mistakes:
+        if wrong.error is not None and mistake.raises and mistake.raises(case, wrong.error):
+            raise mistake_made(mistake, case) from None
+    raise wrong
+
+
 def check(todo, *, pieces=None, forbids=()):
     """Make the public `todo_N(*answers, seed=None, quiet=False)` out of `function(trial, *answers)`.
 
@@ -417,7 +437,7 @@ class Trial:
         like's, and `todo` (the __init__) is reported as repaired. Everything else that __init__ made stays.
         `attributes` (num_heads, ...) are set where __init__ did not get so far.
         """
-        _module_class(cls)
+        module_class(cls)
         module = cls.__new__(cls)
         try:
             self.call(module.__init__, *args)
@@ -450,7 +470,7 @@ class Trial:
 
     def make(self, cls, *args, **kwargs):
         """An instance of the learner's class, for a check of its __init__."""
-        _module_class(cls)
+        module_class(cls)
         module = self.call(cls, *args, **kwargs)
         if not isinstance(module, nn.Module):
             raise Wrong(f"making your class gives {kind_of(module)}.", kind="not a module class")
@@ -471,7 +491,7 @@ def _is_tensor(value):
     return isinstance(value, torch.Tensor)
 
 
-def _module_class(cls):
+def module_class(cls):
     if not (isinstance(cls, type) and issubclass(cls, nn.Module)):
         raise Wrong(f"the check needs your class, derived from nn.Module, but it got {kind_of(cls)}.",
                     kind="not a module class")
