@@ -11,8 +11,9 @@ from helpers.checks.generation import todo_20
 from helpers.checks.model import todo_18, todo_19, todo_21
 from helpers.checks.modules import todo_4, todo_5
 from helpers.checks.tensors import todo_1, todo_2, todo_3
+from helpers.checks.text import todo_31
 from helpers.checks.tokenizer import todo_22, todo_23, todo_24
-from helpers.checks.training import todo_28, todo_29, todo_30, todo_31
+from helpers.checks.training import todo_28, todo_29, todo_30
 
 __all__ = [
     "todo_1", "todo_2", "todo_3", "todo_4", "todo_5", "todo_6", "todo_7", "todo_8",
