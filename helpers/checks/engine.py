@@ -169,6 +169,7 @@ class Trial:
         self.repaired = set()                               # earlier TODOs that were replaced for this check
         self.suspects = []                                  # mistakes that other cases of this check showed
         self.made = {}                                      # what `once` made
+        self.random_states = {}                             # PyTorch's random state after each call -> that before it
 
     def repair_note(self):
         if not self.repaired:
@@ -203,7 +204,7 @@ class Trial:
 
     def call(self, function, *args, keep_inputs=True, mode=None, **kwargs):
         """Run the learner's code; whatever it raises becomes Wrong, and its inputs must stay as they were."""
-        before = guard.copies(args)
+        before, random_before = guard.copies((args, kwargs)), torch.get_rng_state()
         calls = guard.Calls(self.forbids) if self.forbids else contextlib.nullcontext()
         try:
             with mode or calls:
@@ -224,22 +225,47 @@ class Trial:
         if self.forbids and calls.found:
             raise Wrong(f"it calls PyTorch's own {calls.found[0]}. Here you write that part yourself, from smaller "
                         "operations.", kind="PyTorch's own layer")
-        if keep_inputs and guard.changed(before, args):
-            raise Wrong("it changes its input in place (for example with +=, masked_fill_ or x[...] = ...): the "
-                        "caller's tensor is not the same after the call.", kind="changes its input")
+        if keep_inputs:
+            self.unchanged(before, (args, kwargs))
+        self.seeds_nothing(random_before)
         return result
 
+    def unchanged(self, before, args):
+        """Raise Wrong if the arguments are not what their copies are."""
+        what = guard.changed(before, args)
+        if what == "tensor":
+            raise Wrong("it changes its input in place (for example with +=, masked_fill_ or x[...] = ...): the "
+                        "caller's tensor is not the same after the call.", kind="changes its input")
+        if what:
+            raise Wrong(f"it changes its input: the caller's {what} is not the same after the call.",
+                        kind="changes its input")
+
+    def seeds_nothing(self, before):
+        """Raise Wrong if the call that began with the random state `before` ended with the state that another call
+        ended with, which began otherwise: then the seed is set inside."""
+        before, after = bytes(before.numpy()), bytes(torch.get_rng_state().numpy())
+        if after != before:
+            if self.random_states.setdefault(after, before) != before:
+                raise Wrong("it sets the random seed: whatever is random after it would be the same each time.",
+                            kind="sets the random seed")
+            torch.rand(())  # so that the next call does not begin where this one ended
+
     def refuses(self, function, *args, because, error=ValueError, **kwargs):
-        """The contract's error must be raised; `because` says what makes no sense, e.g. "embed_dim 7, num_heads 2"."""
+        """The contract's error must be raised, with a sentence; `because` says what makes no sense, e.g.
+        "embed_dim 7, num_heads 2"."""
+        before = guard.copies(args)
         try:
             result = self.call(function, *args, **kwargs)
         except Wrong as wrong:
-            if isinstance(wrong.error, error):
-                return
             if wrong.error is None:
                 raise
-            raise Wrong(f"for {because} it should raise {error.__name__} with a sentence. {sentence(wrong.says)}",
-                        kind="wrong kind of error") from None
+            if not isinstance(wrong.error, error):
+                raise Wrong(f"for {because} it should raise {error.__name__} with a sentence. {sentence(wrong.says)}",
+                            kind="wrong kind of error") from None
+            if error is ValueError and not re.search("[A-Za-z]{2}", compare.text_of(wrong.error)):
+                raise Wrong(f"for {because} it raises {error.__name__} without a sentence: say what is wrong.",
+                            kind="error without a sentence") from None
+            return self.unchanged(before, args)
         raise Wrong(f"for {because} it should raise {error.__name__}, but it returns {kind_of(result)}.",
                     kind="no error raised")
 
@@ -369,7 +395,8 @@ class Trial:
         leaf = x.detach().clone().requires_grad_(gradients and exact.requires_grad)
 
         def answer():  # gets a copy that is no leaf: PyTorch forbids in-place changes of a leaf only
-            return self.parts(self.call(mine, leaf * 1 if leaf.requires_grad else leaf, *rest), names)
+            with self.left_alone(mine):
+                return self.parts(self.call(mine, leaf * 1 if leaf.requires_grad else leaf, *rest), names)
 
         try:
             got = answer()
@@ -387,6 +414,24 @@ class Trial:
         if gradients:
             self.gradients(mine, truth, leaf, exact, got[:through], expected[:through], names, dtype)
         return got
+
+    @contextlib.contextmanager
+    def left_alone(self, module):
+        """Raise Wrong if a call changes the weights or the modes of the learner's module."""
+        if not isinstance(module, nn.Module):
+            yield
+            return
+        modes = [(part, part.training) for part in module.modules()]
+        weights = [(name, p, p.detach().clone()) for name, p in module.named_parameters()]
+        yield
+        for part, mode in modes:
+            if part.training != mode:
+                raise Wrong(f"the call leaves {type(part).__name__} in {'evaluation' if mode else 'training'} mode; it "
+                            f"was in {'training' if mode else 'evaluation'} mode before.", kind="mode changed")
+        for name, parameter, before in weights:
+            if not torch.equal(parameter, before):
+                raise Wrong(f"the call changes the module's own {name}: only the optimizer may change weights.",
+                            kind="weights changed")
 
     def gradients(self, mine, truth, leaf, exact, got, expected, names, dtype):
         """Gradients of a random weighted sum of the results, for the input and for every parameter of the truth."""
@@ -419,13 +464,14 @@ class Trial:
         stays = Wrong("it does not work on another device: a tensor that you make (or keep as a plain attribute) stays "
                       "on the processor while the input lives elsewhere. Make it with device=x.device.",
                       name="hard-coded device")
+        pretence = guard.Faraway()
         try:
-            got = self.parts(self.call(mine, *args, mode=guard.Faraway(), keep_inputs=False), names)
+            got = self.parts(self.call(mine, *args, mode=pretence, keep_inputs=False), names)
         except guard.Elsewhere:
             raise stays from None
         except Wrong:
             return  # it failed for a reason that only the pretence has
-        if not all(guard.Faraway.sent(g) for g in got if _is_tensor(g)):
+        if not pretence.undecided and not all(guard.Faraway.sent(g) for g in got if _is_tensor(g)):
             raise stays
 
     # --- building ------------------------------------------------------------------------------------------------

@@ -141,24 +141,28 @@ def reset_modes():
     return left
 
 
-def copies(args):
-    """What `changed` compares with: a copy of each argument that holds data, None for the others."""
-    return [a.detach().clone() if isinstance(a, torch.Tensor) else
-            copy.deepcopy(a) if isinstance(a, (list, dict)) else None for a in args]
+def copies(value):
+    """A copy of tensors, lists, tuples and dicts, whatever is in them; anything else stays itself."""
+    if isinstance(value, torch.Tensor):
+        return value.detach().clone()
+    if type(value) in (list, tuple):
+        return type(value)(copies(v) for v in value)
+    if type(value) is dict:
+        return {k: copies(v) for k, v in value.items()}
+    return value
 
 
-def changed(before, args):
-    """Is one of the arguments no longer what its copy is?"""
-    return any(was is not None and not _unchanged(was, now) for was, now in zip(before, args))
-
-
-def _unchanged(was, now):
+def changed(was, now):
+    """What is no longer as its copy in `was`: "tensor", "list", "dict" ..., or None."""
     if isinstance(was, torch.Tensor):
-        return was.shape == now.shape and was.dtype == now.dtype and bool(torch.equal(was, now.detach()))
-    try:
-        return bool(was == now)
-    except Exception:
-        return True
+        alike = isinstance(now, torch.Tensor) and now.dtype == was.dtype and torch.equal(was, now.detach())
+        return None if alike else "tensor"
+    if type(was) in (list, tuple, dict):
+        if type(now) is not type(was) or len(was) != len(now) or (type(was) is dict and list(was) != list(now)):
+            return type(was).__name__
+        pairs = zip(was.values(), now.values()) if type(was) is dict else zip(was, now)
+        return next((what for what in (changed(*pair) for pair in pairs) if what), None)
+    return None if was is now or type(was) not in (int, float, str) or was == now else type(was).__name__
 
 
 # ---------------------------------------------------------------------------------------------------------------
@@ -308,6 +312,7 @@ class Faraway(TorchFunctionMode):
     """Pretends that some tensors live on a graphics card: they carry a tag, their .device is another, what is computed
     from them carries the tag too, and an operation on tagged and untagged tensors fails as it would there."""
     DEVICE = torch.device("meta")
+    undecided = False  # were there tensors that a tag gets lost on?
     COPIES = ("copy_", "__setitem__", "view_as", "reshape_as", "expand_as", "type_as", "result_type", "allclose")
 
     @staticmethod
@@ -324,6 +329,9 @@ class Faraway(TorchFunctionMode):
         name = getattr(func, "__name__", "")
         flat = [t for a in (*args, *kwargs.values()) for t in (a if isinstance(a, (tuple, list)) else (a,))]
         tensors = [t for t in flat if isinstance(t, torch.Tensor)]
+        if any(map(torch._C._functorch.is_functorch_wrapped_tensor, tensors)):  # inside torch.vmap
+            self.undecided = True
+            return func(*args, **kwargs)
         here = any(t.dim() and not self.sent(t) for t in tensors)  # a single number may come from the processor
         there = any(self.sent(t) for t in tensors)
         if name == "__get__" and getattr(func.__self__, "__name__", "") == "device" and there:
