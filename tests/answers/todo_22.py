@@ -1,6 +1,8 @@
 """TODO 22: CharTokenizer.__init__(text)."""
 from collections import Counter
 
+import torch
+
 from answers import right, wrong
 
 
@@ -58,19 +60,25 @@ def _():
     return tokenizer(make)
 
 
-@right("other attribute names")
+@right("a tuple of characters, vocab_size a property")
+def _():
+    class CharTokenizer:
+        def __init__(self, text):
+            refuse(text)
+            self.chars = tuple(sorted(set(text)))
+            self.char_to_id = {char: self.chars.index(char) for char in self.chars}
+
+        @property
+        def vocab_size(self):
+            return len(self.chars)
+    return CharTokenizer
+
+
+@right("code points in a tensor")
 def _():
     def make(self, text):
         refuse(text)
-        vocabulary = []
-        for char in text:
-            if char not in vocabulary:
-                vocabulary.append(char)
-        vocabulary.sort()
-        self.stoi = {}
-        for char in vocabulary:
-            self.stoi[char] = len(self.stoi)
-        self.vocab_size = len(self.stoi)
+        keep(self, [chr(i) for i in torch.tensor([ord(char) for char in text]).unique().tolist()])
     return tokenizer(make)
 
 
@@ -175,10 +183,11 @@ def _():
 @wrong("vocabulary shared by all tokenizers", named=True)
 def _():
     class CharTokenizer:
-        char_to_id = {}
+        chars, char_to_id = [], {}
 
         def __init__(self, text):
             refuse(text)
+            self.chars[:] = sorted(set(text))
             self.char_to_id.clear()
             self.char_to_id.update({char: i for i, char in enumerate(sorted(set(text)))})
             self.vocab_size = len(self.char_to_id)
@@ -210,4 +219,97 @@ def _():
     def make(self, text):
         refuse(text)
         keep(self, [chr(i) for i in range(128)])
+    return tokenizer(make)
+
+
+@right("other attribute names")
+def _():
+    def make(self, text):
+        refuse(text)
+        vocabulary = []
+        for char in text:
+            if char not in vocabulary:
+                vocabulary.append(char)
+        vocabulary.sort()
+        self.stoi = {}
+        for char in vocabulary:
+            self.stoi[char] = len(self.stoi)
+        self.vocab_size = len(self.stoi)
+    return tokenizer(make)
+
+
+@wrong("white space only taken for empty", named="white space refused")
+def _():
+    def make(self, text):
+        refuse(text.strip())
+        keep(self, sorted(set(text)))
+    return tokenizer(make)
+
+
+@wrong("text stripped", named="white space lost")
+def _():
+    def make(self, text):
+        refuse(text)
+        keep(self, sorted(set(text.strip())))
+    return tokenizer(make)
+
+
+@wrong("chars a set", named="chars is no list")
+def _():
+    def make(self, text):
+        refuse(text)
+        keep(self, sorted(set(text)))
+        self.chars = set(text)
+    return tokenizer(make)
+
+
+@wrong("dict the wrong way round", named=True)
+def _():
+    def make(self, text):
+        refuse(text)
+        keep(self, sorted(set(text)))
+        self.char_to_id = dict(enumerate(self.chars))
+    return tokenizer(make)
+
+
+@wrong("ids in a tensor", named="ids are no ints")
+def _():
+    def make(self, text):
+        refuse(text)
+        keep(self, sorted(set(text)))
+        self.char_to_id = dict(zip(self.chars, torch.arange(self.vocab_size)))
+    return tokenizer(make)
+
+
+@wrong("ids are places in the text", named="ids not in sorted order")
+def _():
+    def make(self, text):
+        refuse(text)
+        keep(self, sorted(set(text)))
+        self.char_to_id = {char: text.index(char) for char in self.chars}
+    return tokenizer(make)
+
+
+@wrong("vocab_size a method", named="vocab_size is no int")
+def _():
+    def make(self, text):
+        refuse(text)
+        keep(self, sorted(set(text)))
+        self.vocab_size = self.chars.__len__
+    return tokenizer(make)
+
+
+@wrong("a sign for unknown characters", named="too many characters")
+def _():
+    def make(self, text):
+        refuse(text)
+        keep(self, ["<unk>", *sorted(set(text))])
+    return tokenizer(make)
+
+
+@wrong("lines put together again", named="characters missing")
+def _():
+    def make(self, text):
+        refuse(text)
+        keep(self, sorted(set("".join(line + "\n" for line in text.splitlines()) if "\n" in text else text)))
     return tokenizer(make)

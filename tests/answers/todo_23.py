@@ -82,6 +82,31 @@ def _():
     return CharTokenizer
 
 
+@right("the text around it in the message")
+def _():
+    def encode(self, text):
+        ids = [self.char_to_id.get(char, -1) for char in text]
+        if -1 in ids:
+            i = ids.index(-1)
+            around = text[max(0, i - 5):i + 6]
+            raise ValueError(f"text has {text[i]!r} (U+{ord(text[i]):04X}) at position {i}: {around!r}")
+        return ids
+    return tokenizer(encode)
+
+
+@right("__init__ wrong: the vocabulary in the class")
+def _():
+    class Shared(Base):
+        def __init__(self, text):
+            super().__init__(text)
+            Shared.chars, Shared.char_to_id = self.__dict__.pop("chars"), self.__dict__.pop("char_to_id")
+
+    def encode(self, text):
+        refuse(self, text)
+        return [self.char_to_id[char] for char in text]
+    return tokenizer(encode, Shared)
+
+
 @right("__init__ wrong: not sorted")
 def _():
     class Unsorted(Base):
@@ -189,7 +214,7 @@ def _():
     return tokenizer(encode)
 
 
-@wrong("text stripped first")
+@wrong("text stripped first", named="white space stripped")
 def _():
     def encode(self, text):
         refuse(self, text)
@@ -205,10 +230,85 @@ def _():
     return tokenizer(encode)
 
 
-@wrong("a vocabulary made anew from the given text")
+@wrong("a vocabulary made anew from the given text", named="vocabulary of the given text")
 def _():
     def encode(self, text):
         refuse(self, text)
         chars = sorted(set(text))
         return [chars.index(char) for char in text]
+    return tokenizer(encode)
+
+
+@wrong("the small letter instead of an unknown capital", named="unknown character accepted")
+def _():
+    def encode(self, text):
+        text = [char.lower() if char not in self.chars and char.lower() in self.chars else char for char in text]
+        refuse(self, text)
+        return [self.char_to_id[char] for char in text]
+    return tokenizer(encode)
+
+
+@wrong("unknown white space left out", named="unknown character accepted")
+def _():
+    def encode(self, text):
+        refuse(self, [char if not char.isspace() else self.chars[0] for char in text])
+        return [self.char_to_id[char] for char in text if char in self.char_to_id]
+    return tokenizer(encode)
+
+
+@wrong("the whole text shown", named="character not shown")
+def _():
+    def encode(self, text):
+        for i, char in enumerate(text):
+            if char not in self.char_to_id:
+                raise ValueError(f"unknown character at position {i} of {text!r}")
+        return [self.char_to_id[char] for char in text]
+    return tokenizer(encode)
+
+
+@wrong("position in its line", named="position not shown")
+def _():
+    def encode(self, text):
+        for line in text.split("\n"):
+            refuse(self, line)
+        return [self.char_to_id[char] for char in text]
+    return tokenizer(encode)
+
+
+@wrong("a list kept in self", named="one list for several calls")
+def _():
+    def encode(self, text):
+        refuse(self, text)
+        self.ids = self.__dict__.get("ids", [])
+        self.ids[:] = [self.char_to_id[char] for char in text]
+        return self.ids
+    return tokenizer(encode)
+
+
+@wrong("an error leaves its ids behind", named="the call after an error")
+def _():
+    def encode(self, text):
+        self.ids = self.__dict__.get("ids", [])
+        for i, char in enumerate(text):
+            if char not in self.char_to_id:
+                raise ValueError(f"unknown character {char!r} at position {i}")
+            self.ids.append(self.char_to_id[char])
+        ids, self.ids = self.ids, []
+        return ids
+    return tokenizer(encode)
+
+
+@wrong("line breaks at the end lost")
+def _():
+    def encode(self, text):
+        refuse(self, text)
+        return [self.char_to_id[char] for char in text.rstrip("\n")]
+    return tokenizer(encode)
+
+
+@wrong("ids of 8 bits")
+def _():
+    def encode(self, text):
+        refuse(self, text)
+        return torch.tensor([self.char_to_id[char] for char in text], dtype=torch.int64).to(torch.uint8).tolist()
     return tokenizer(encode)

@@ -46,9 +46,20 @@ def _():
 def _():
     def decode(self, ids):
         ids = ids.tolist() if isinstance(ids, torch.Tensor) else list(ids)
-        if any(i not in range(len(self.chars)) for i in ids):
-            raise ValueError("ids holds a number outside the vocabulary")
+        unknown = [i for i in ids if i not in range(len(self.chars))]
+        if unknown:
+            raise ValueError(f"ids holds {unknown}, not in the vocabulary")
         return "".join([self.chars[i] for i in ids])
+    return tokenizer(decode)
+
+
+@right("the smallest and the largest id")
+def _():
+    def decode(self, ids):
+        low, high = (int(min(ids)), int(max(ids))) if len(ids) else (0, 0)
+        if low < 0 or high >= self.vocab_size:
+            raise ValueError(f"ids reach from {low} to {high}, the vocabulary from 0 to {self.vocab_size - 1}")
+        return "".join(self.chars[i] for i in ids)
     return tokenizer(decode)
 
 
@@ -77,6 +88,19 @@ def _():
         refuse(self, ids)
         return "".join(self.chars[i] for i in ids)
     return tokenizer(decode, Unready)
+
+
+@right("__init__ wrong: the vocabulary in the class")
+def _():
+    class Shared(Base):
+        def __init__(self, text):
+            super().__init__(text)
+            Shared.chars = self.__dict__.pop("chars")
+
+    def decode(self, ids):
+        refuse(self, ids)
+        return "".join(self.chars[i] for i in ids)
+    return tokenizer(decode, Shared)
 
 
 @wrong("negative ids accepted", named=True)
@@ -117,7 +141,7 @@ def _():
     return tokenizer(decode)
 
 
-@wrong("works only for a tensor")
+@wrong("works only for a tensor", named=True)
 def _():
     def decode(self, ids):
         refuse(self, ids)
@@ -191,5 +215,71 @@ def _():
         ids = ids if isinstance(ids, list) else ids.tolist()
         while ids:
             text += self.chars[ids.pop(0)]
+        return text
+    return tokenizer(decode)
+
+
+@right("a message without the id")
+def _():
+    def decode(self, ids):
+        if any(not 0 <= i < self.vocab_size for i in ids):
+            raise ValueError(f"ids must be 0..{self.vocab_size - 1}")
+        return "".join(self.chars[i] for i in ids)
+    return tokenizer(decode)
+
+
+@wrong("KeyError for a negative id", named="wrong kind of error")
+def _():
+    def decode(self, ids):
+        back = dict(enumerate(self.chars))
+        if len(ids) and max(ids) >= self.vocab_size:
+            raise ValueError(f"ids holds {int(max(ids))}, which is too large")
+        return "".join(back[int(i)] for i in ids)
+    return tokenizer(decode)
+
+
+@wrong("absolute value", named="no error raised")
+def _():
+    def decode(self, ids):
+        refuse(self, [abs(i) for i in ids])
+        return "".join(self.chars[abs(i)] for i in ids)
+    return tokenizer(decode)
+
+
+@wrong("works only for int64", named="works only for an int64 tensor")
+def _():
+    def decode(self, ids):
+        if isinstance(ids, torch.Tensor) and ids.dtype != torch.int64:
+            raise ValueError("ids must be int64")
+        refuse(self, ids)
+        return "".join(self.chars[i] for i in ids)
+    return tokenizer(decode)
+
+
+@wrong("ids of 16 bits", named="no error raised")
+def _():
+    def decode(self, ids):
+        ids = torch.as_tensor(ids, dtype=torch.int64).to(torch.int16)
+        refuse(self, ids)
+        return "".join(self.chars[i] for i in ids)
+    return tokenizer(decode)
+
+
+@wrong("repeated characters lost")
+def _():
+    def decode(self, ids):
+        refuse(self, ids)
+        return "".join(self.chars[i] for k, i in enumerate(ids) if k == 0 or i != ids[k - 1])
+    return tokenizer(decode)
+
+
+@wrong("an error leaves its characters behind", named="the call after an error")
+def _():
+    def decode(self, ids):
+        self.text = self.__dict__.get("text", "")
+        for i in ids:
+            refuse(self, [i])
+            self.text += self.chars[i]
+        text, self.text = self.text, ""
         return text
     return tokenizer(decode)
