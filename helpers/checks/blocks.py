@@ -1,5 +1,6 @@
 """Checks of 3c_blocks: TODOs 14-17."""
 import copy
+import random
 from types import SimpleNamespace
 
 import torch
@@ -7,7 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from helpers import oracle
-from helpers.checks.compare import layer_facts, same
+from helpers.checks.compare import PATTERNS, layer_facts, same
 from helpers.checks.engine import Mistake, Unfinished, Wrong, check, mistake_made, module_class
 
 SINGLE, DOUBLE = torch.float32, torch.float64
@@ -16,7 +17,6 @@ SINGLE, DOUBLE = torch.float32, torch.float64
 # What both constructors are checked with (TODO 18 too) -----------------------------------------------------------
 
 NO_SUPER = Mistake("super().__init__() missing", "a module must call super().__init__() before it takes on its parts",
-                   line="super().__init__()",
                    raises=lambda c, e: isinstance(e, AttributeError) and "__init__() call" in str(e))
 
 
@@ -31,15 +31,18 @@ def construct(t, cls, args, kwargs, mistakes, case):
                 raise mistake_made(mistake, case) from None
         wrong.case = case
         raise
+    if not all(part.training for part in module.modules()):
+        raise Wrong("it (or a part of it) is in evaluation mode when it is made: a new module is in training mode.",
+                    name="mode changed", case=case)
     for name, parameter in module.named_parameters():
         if not parameter.requires_grad:
-            raise Wrong(f"{name} has requires_grad=False: it would never be trained.", name="frozen weights")
+            raise Wrong(f"{name} has requires_grad=False: it would never be trained.", "frozen weights", case=case)
         if parameter.dtype != SINGLE:
-            raise Wrong(f"{name} has dtype {str(parameter.dtype)[6:]}, expected float32.", name="wrong dtype")
+            raise Wrong(f"{name} has dtype {str(parameter.dtype)[6:]}, expected float32.", "wrong dtype", case=case)
         flat = parameter.dim() > 1 and parameter.shape[0] > 1 and bool((parameter == parameter.flatten()[0]).all())
         if flat and not any(last in name for last in ("project", "out_proj", "head")):
             raise Wrong(f"all numbers of {name} are equal: every unit would stay a copy of its neighbour. Keep the "
-                        "random start that PyTorch gives.", name="weights all equal")
+                        "random start that PyTorch gives.", name="weights all equal", case=case)
     return module
 
 
@@ -52,6 +55,40 @@ def not_shared(t, cls, args):
                     "__init__.", name="weights shared between instances")
 
 
+def own_parts(module, names, case):
+    """Raise Wrong unless the attributes `names` are there and each layer among them is a part of the module."""
+    for name in names:
+        part = getattr(module, name, None)
+        if part is None:
+            there = ", ".join(n for n, _ in module.named_children()) or "no layer at all"
+            raise Wrong(f"the attribute {name} is missing (there is {there}).", name="missing attribute", case=case)
+        if isinstance(part, nn.Module) and not any(part is registered for registered in module.modules()):
+            raise Wrong(f"your {name} is not registered in the module, so it would be neither trained nor switched to "
+                        f"evaluation: set it as an attribute, self.{name}, after super().__init__().",
+                        name="not registered", case=case)
+
+
+def own_weights(module, layers, case):
+    """Raise Wrong unless the module's parameters are those of `layers`, each with numbers of its own, and no others."""
+    places = {}
+    for layer in layers:
+        for kind in ("weight", "bias"):
+            place = getattr(module.get_submodule(layer), kind).untyped_storage().data_ptr()
+            if place in places:
+                raise Wrong(f"{layer}.{kind} and {places[place]} share their numbers: give each layer its own.",
+                            name="shared weights", case=case)
+            places[place] = f"{layer}.{kind}"
+    more = [name for name, p in module.named_parameters() if p.untyped_storage().data_ptr() not in places]
+    if more:
+        raise Wrong(f"besides the parts that the TODO names there are more weights: {', '.join(more)}.",
+                    name="more weights than asked for", case=case)
+
+
+def called(cls, args, kwargs):
+    """'FeedForward(8, dropout=0.25)', for messages."""
+    return f"{cls}({', '.join([*map(str, args), *(f'{k}={v}' for k, v in kwargs.items())])})"
+
+
 def children_like(mine, like):
     """Give `mine` fresh copies of all of like's parts."""
     for name, part in like.named_children():
@@ -62,64 +99,63 @@ def children_like(mine, like):
 
 # --- TODO 14: FeedForward.__init__ -------------------------------------------------------------------------------
 
-EXPAND_14 = "expand = nn.Linear(C, hidden), where hidden is hidden_dim, or 4 * C when hidden_dim is not given"
-PROJECT_14 = "project = nn.Linear(hidden, C)"
-DROPOUT_14 = "dropout = nn.Dropout(dropout)"
+EXPAND_14 = {"line": "expand: a linear layer from C to the hidden size (hidden_dim; 4 C where that is None)", "hint": 2}
+PROJECT_14 = {"line": "project: a linear layer from the hidden size back to C", "hint": 2}
+DROPOUT_14 = {"line": "dropout: a dropout layer with the rate that is given", "hint": 2}
 
 
 def hidden_facts(hidden):
-    return {"expand.out_features": hidden, "project.in_features": hidden}
+    return {"self.expand.out_features": hidden, "self.project.in_features": hidden}
 
 
 MISTAKES_14 = [
-    Mistake("hidden_dim ignored", "the hidden size is 4 * C even when hidden_dim says otherwise", line=EXPAND_14,
+    Mistake("hidden_dim ignored", "hidden_dim is given, but the hidden size is 4 * C", **EXPAND_14,
             makes=lambda c: hidden_facts(4 * c.C) if c.given else {}),
-    Mistake("expand and project swapped", "expand goes from the hidden size to C and project back: the other way round",
-            line=EXPAND_14, makes=lambda c: {"expand.in_features": c.hidden, "expand.out_features": c.C}),
-    Mistake("expand and project swapped", "expand and project stand the wrong way round in their sizes",
-            line=PROJECT_14, makes=lambda c: {"project.in_features": c.C, "project.out_features": c.hidden}),
-    Mistake("hidden size", "without hidden_dim the hidden size should be 4 * C; yours is 2 * C", line=EXPAND_14,
+    Mistake("expand and project swapped", "your expand goes from the hidden size to C and project back: the other way "
+            "round", **EXPAND_14,
+            makes=lambda c: {"self.expand.in_features": c.hidden, "self.expand.out_features": c.C}),
+    Mistake("expand and project swapped", "your expand and project stand the wrong way round in their sizes",
+            **PROJECT_14, makes=lambda c: {"self.project.in_features": c.C, "self.project.out_features": c.hidden}),
+    Mistake("hidden size", "without hidden_dim the hidden size should be 4 * C; yours is 2 * C", **EXPAND_14,
             makes=lambda c: {} if c.given else hidden_facts(2 * c.C)),
-    Mistake("hidden size", "without hidden_dim the hidden size should be 4 * C; yours is C", line=EXPAND_14,
+    Mistake("hidden size", "without hidden_dim the hidden size should be 4 * C; yours is C", **EXPAND_14,
             makes=lambda c: {} if c.given else hidden_facts(c.C)),
     Mistake("hidden size", "hidden_dim is the hidden size itself, not a factor: yours is hidden_dim * C",
-            line=EXPAND_14, makes=lambda c: hidden_facts(c.hidden * c.C) if c.given else {}),
-    Mistake("hidden size", "the hidden size is hidden_dim itself; yours is 4 * hidden_dim", line=EXPAND_14,
+            **EXPAND_14, makes=lambda c: hidden_facts(c.hidden * c.C) if c.given else {}),
+    Mistake("hidden size", "the hidden size is hidden_dim itself; yours is 4 * hidden_dim", **EXPAND_14,
             makes=lambda c: hidden_facts(4 * c.hidden) if c.given else {}),
-    Mistake("hard-coded sizes", "the sizes of your layers do not follow the arguments", line=EXPAND_14,
+    Mistake("hard-coded sizes", "the sizes of your layers do not follow the arguments", **EXPAND_14,
             makes=lambda c: hidden_facts(512)),
-    Mistake("project does not come back to C", "project ends in the hidden size; it must come back to C",
-            line=PROJECT_14, makes=lambda c: {"project.out_features": c.hidden}),
-    Mistake("no bias", "both layers have a bias in this course; yours have bias=False", line=EXPAND_14,
-            makes=lambda c: {"expand.bias": False}),
-    Mistake("no bias", "both layers have a bias in this course; project has bias=False", line=PROJECT_14,
-            makes=lambda c: {"project.bias": False}),
-    Mistake("dropout missing", "there is no attribute dropout", line=DROPOUT_14,
-            makes=lambda c: {"dropout": "missing"}),
-    Mistake("dropout is a number", "dropout holds the number; it should hold a layer made from it", line=DROPOUT_14,
-            makes=lambda c: {"dropout": "a float"}),
-    Mistake("dropout not passed on", "nn.Dropout() without an argument drops half of everything: pass dropout on",
-            line=DROPOUT_14, makes=lambda c: {"dropout.p": 0.5}),
-    Mistake("dropout not passed on", "your dropout layer never drops anything: the argument is not passed on",
-            line=DROPOUT_14, makes=lambda c: {"dropout.p": 0.0} if c.p else {}),
-    Mistake("dropout not passed on", "your dropout rate is always the same, whatever the argument says",
-            line=DROPOUT_14, makes=lambda c: {"dropout.p": 0.1}),
-    Mistake("dropout turned round", "nn.Dropout takes the probability to drop; you give it the probability to keep",
-            line=DROPOUT_14, makes=lambda c: {"dropout.p": 1 - c.p}),
-    Mistake("hidden_dim=None not handled", "hidden_dim may be None, and then means 4 * C", line=EXPAND_14,
+    Mistake("project does not come back to C", "your project ends in the hidden size; it must come back to C",
+            **PROJECT_14, makes=lambda c: {"self.project.out_features": c.hidden}),
+    Mistake("no bias", "both layers have a bias in this course; your expand has none", **EXPAND_14,
+            makes=lambda c: {"self.expand.bias": False}),
+    Mistake("no bias", "both layers have a bias in this course; your project has none", **PROJECT_14,
+            makes=lambda c: {"self.project.bias": False}),
+    Mistake("dropout is a number", "your dropout holds the number; it should hold a layer made from it", **DROPOUT_14,
+            makes=lambda c: {"self.dropout": "a float"}),
+    Mistake("dropout not passed on", "your dropout layer drops half of everything (PyTorch's own default), though "
+            "the argument says otherwise", **DROPOUT_14, makes=lambda c: {"self.dropout.p": 0.5} if c.p else {}),
+    Mistake("dropout not passed on", "your dropout layer never drops anything: the rate is not handed on to it",
+            **DROPOUT_14, makes=lambda c: {"self.dropout.p": 0.0} if c.p else {}),
+    Mistake("dropout not passed on", "your dropout layer has the rate 0.1, though the argument says otherwise",
+            **DROPOUT_14, makes=lambda c: {"self.dropout.p": 0.1} if c.p else {}),
+    Mistake("dropout turned round", "the rate of a dropout layer is the probability to drop; yours is the one to keep",
+            **DROPOUT_14, makes=lambda c: {"self.dropout.p": 1 - c.p}),
+    *[Mistake("default dropout", f"where no dropout is given its rate should be 0.0; yours is {p}",
+              makes=lambda c, p=p: {} if c.p else {"self.dropout.p": p}) for p in (0.1, 0.2, 0.5)],
+    Mistake("hidden_dim=None not handled", "hidden_dim may be None, and then means 4 * C", **EXPAND_14,
             raises=lambda c, e: isinstance(e, TypeError) and "NoneType" in str(e)),
 ]
 
 
 def feed_forward_facts(name, module):
-    dot = f"{name}." if name else ""
     return {key: value for part in ("expand", "project", "dropout")
-            for key, value in layer_facts(dot + part, getattr(module, part, None)).items()}
+            for key, value in layer_facts(f"{name}.{part}", getattr(module, part, None)).items()}
 
 
 def expected_feed_forward(name, C, hidden, p):
-    dot = f"{name}." if name else ""
-    return {f"{dot}{key}": value for key, value in {
+    return {f"{name}.{key}": value for key, value in {
         "expand": "nn.Linear", "project": "nn.Linear", "dropout": "nn.Dropout", "expand.in_features": C,
         "expand.out_features": hidden, "project.in_features": hidden, "project.out_features": C,
         "expand.bias": True, "project.bias": True, "dropout.p": p}.items()}
@@ -128,29 +164,32 @@ def expected_feed_forward(name, C, hidden, p):
 @check(14)
 def todo_14(t, FeedForward):
     """FeedForward.__init__: kinds, sizes and biases of its parts, for each way to call it."""
-    sizes = t.sizes((5, 9), (5, 9), (10, 17), (10, 17))  # hidden sizes never equal 4 * C
-    p = t.rng.choice((0.15, 0.25, 0.35))
-    calls = [
-        (sizes[0], None, 0.0, (sizes[0],), {}),
-        (sizes[0], sizes[2], p, (sizes[0], sizes[2], p), {}),
-        (sizes[1], sizes[3], 0.0, (), {"embed_dim": sizes[1], "hidden_dim": sizes[3]}),
-        (sizes[1], None, p, (sizes[1],), {"dropout": p}),
-        (sizes[1], None, p, (sizes[1], None, p), {}),
+    C, D = t.rng.sample(range(6, 11), 2)
+    wide, narrow = 4 * C + t.rng.randint(1, 9), t.rng.randint(3, D - 1)  # 4 * narrow is never D, so sizes tell apart
+    p, q = t.rng.choice((0.15, 0.25, 0.35)), t.rng.choice((0.6, 0.7, 0.8))
+    calls = [  # C, hidden_dim, dropout; the arguments
+        (C, wide, p, (C, wide, p), {}),
+        (C, None, 0.0, (C,), {}),
+        (D, narrow, 0.0, (), {"embed_dim": D, "hidden_dim": narrow}),
+        (D, None, q, (D,), {"dropout": q}),
+        (D, None, p, (D, None, p), {}),
+        (C, C, q, (C, C, q), {}),
+        (C, 1, 0.0, (C, 1), {}),
     ]
     for C, given, p, args, kwargs in calls:
-        written = ", ".join([*map(str, args), *(f"{k}={v}" for k, v in kwargs.items())])
-        c = SimpleNamespace(C=C, given=given, hidden=given or 4 * C, p=p, text=f"FeedForward({written})")
+        c = SimpleNamespace(C=C, given=given, hidden=given or 4 * C, p=p, text=called("FeedForward", args, kwargs))
         module = construct(t, FeedForward, args, kwargs, MISTAKES_14, c)
-        t.facts(feed_forward_facts("", module), expected_feed_forward("", C, c.hidden, p), MISTAKES_14, c)
-        if module.expand is module.project:
-            raise Wrong("expand and project are the same layer.", name="one layer used twice", case=c)
-    not_shared(t, FeedForward, (sizes[0],))
-    return "expand, project and dropout for five ways to call FeedForward(...)"
+        own_parts(module, ("expand", "project", "dropout"), c)
+        t.facts(feed_forward_facts("self", module), expected_feed_forward("self", C, c.hidden, p), MISTAKES_14, c)
+        own_weights(module, ("expand", "project"), c)
+    not_shared(t, FeedForward, (C,))
+    return f"expand, project and dropout for {len(calls)} ways to call FeedForward(...)"
 
 
 # --- TODO 15: FeedForward.forward --------------------------------------------------------------------------------
 
-FORMULA_15 = "dropout(project(gelu(expand(x))))"
+FORMULA_15 = {"line": "dropout(GELU(x W1^T + b1) W2^T + b2); W1, b1 are expand's, W2, b2 project's", "hint": 2}
+LAST_15 = {"line": "the dropout is the last step, after project", "hint": 1}
 
 
 def fed(c, act=F.gelu, before=lambda x: x, after=lambda x: x, middle=lambda h: h):
@@ -159,52 +198,105 @@ def fed(c, act=F.gelu, before=lambda x: x, after=lambda x: x, middle=lambda h: h
 
 
 MISTAKES_15 = [
-    Mistake("ReLU instead of GELU", "your result is that of relu; this layer uses the exact GELU", line=FORMULA_15,
+    Mistake("ReLU instead of GELU", "your result is that of relu; this layer uses the exact GELU", **FORMULA_15,
             makes=lambda c: fed(c, F.relu)),
     Mistake("tanh GELU", "your result is that of the tanh approximation of GELU; the contract asks for the exact one",
-            line=FORMULA_15, makes=lambda c: fed(c, lambda h: F.gelu(h, approximate="tanh"))),
+            **FORMULA_15, makes=lambda c: fed(c, lambda h: F.gelu(h, approximate="tanh"))),
     Mistake("sigmoid GELU", "your result is that of x * sigmoid(1.702 x), a rough approximation of GELU",
-            line=FORMULA_15, makes=lambda c: fed(c, lambda h: h * torch.sigmoid(1.702 * h))),
+            **FORMULA_15, makes=lambda c: fed(c, lambda h: h * torch.sigmoid(1.702 * h))),
     Mistake("SiLU instead of GELU", "your result is that of silu, x * sigmoid(x); this layer uses the exact GELU",
-            line=FORMULA_15, makes=lambda c: fed(c, F.silu)),
-    Mistake("tanh instead of GELU", "your result is that of tanh; this layer uses the exact GELU", line=FORMULA_15,
+            **FORMULA_15, makes=lambda c: fed(c, F.silu)),
+    Mistake("tanh instead of GELU", "your result is that of tanh; this layer uses the exact GELU", **FORMULA_15,
             makes=lambda c: fed(c, torch.tanh)),
     Mistake("sigmoid instead of GELU", "your result is that of sigmoid; this layer uses the exact GELU",
-            line=FORMULA_15, makes=lambda c: fed(c, torch.sigmoid)),
-    Mistake("ELU instead of GELU", "your result is that of elu; this layer uses the exact GELU", line=FORMULA_15,
+            **FORMULA_15, makes=lambda c: fed(c, torch.sigmoid)),
+    Mistake("ELU instead of GELU", "your result is that of elu; this layer uses the exact GELU", **FORMULA_15,
             makes=lambda c: fed(c, F.elu)),
     Mistake("leaky ReLU instead of GELU", "your result is that of leaky_relu; this layer uses the exact GELU",
-            line=FORMULA_15, makes=lambda c: fed(c, F.leaky_relu)),
+            **FORMULA_15, makes=lambda c: fed(c, F.leaky_relu)),
     Mistake("no activation", "there is no GELU between the two linear layers, so together they are only one",
-            line=FORMULA_15, makes=lambda c: fed(c, lambda h: h)),
+            **FORMULA_15, makes=lambda c: fed(c, lambda h: h)),
     Mistake("GELU after project", "GELU stands after project; it belongs between the two linear layers",
-            line=FORMULA_15, makes=lambda c: fed(c, lambda h: h, after=F.gelu)),
-    Mistake("GELU twice", "GELU is applied a second time after project; the output has none", line=FORMULA_15,
+            **FORMULA_15, makes=lambda c: fed(c, lambda h: h, after=F.gelu)),
+    Mistake("GELU twice", "GELU is applied a second time after project; the output has none", **FORMULA_15,
             makes=lambda c: fed(c, after=F.gelu)),
-    Mistake("GELU before expand", "GELU is applied to x before expand; it belongs after expand", line=FORMULA_15,
+    Mistake("GELU before expand", "GELU is applied to x before expand; it belongs after expand", **FORMULA_15,
             makes=lambda c: fed(c, lambda h: h, before=F.gelu)),
-    Mistake("GELU twice", "GELU is applied twice in a row", line=FORMULA_15, makes=lambda c: fed(c, lambda h: F.gelu(
+    Mistake("GELU twice", "GELU is applied twice in a row", **FORMULA_15, makes=lambda c: fed(c, lambda h: F.gelu(
         F.gelu(h)))),
     Mistake("residual inside", "x is added to your result; the residual connection belongs to the block (TODO 17)",
-            line=FORMULA_15, makes=lambda c: c.x + fed(c)),
-    Mistake("softmax inside", "a softmax is applied to your result", line=FORMULA_15,
+            **FORMULA_15, makes=lambda c: c.x + fed(c)),
+    Mistake("softmax inside", "a softmax is applied to your result", **FORMULA_15,
             makes=lambda c: fed(c, after=lambda y: y.softmax(-1))),
-    Mistake("project missing", "your result has the hidden size: project is not applied", line=FORMULA_15,
+    Mistake("project missing", "your result has the hidden size: project is not applied", **FORMULA_15,
             makes=lambda c: F.gelu(c.layer.expand(c.x))),
-    Mistake("no bias used", "the biases of expand and project are not used", line=FORMULA_15,
+    Mistake("no bias used", "the biases of expand and project are not used", **FORMULA_15,
             makes=lambda c: F.linear(F.gelu(F.linear(c.x, c.layer.expand.weight)), c.layer.project.weight)),
-    Mistake("layer norm inside", "your result is normalised; the norms belong to the block (TODO 17)", line=FORMULA_15,
+    Mistake("layer norm inside", "your result is normalised; the norms belong to the block (TODO 17)", **FORMULA_15,
             makes=lambda c: fed(c, before=lambda x: F.layer_norm(x, (c.C,)))),
 ]
 # In training with dropout 1 everything behind the dropout becomes 0, which shows where it stands.
 MISTAKES_15_ALL_DROPPED = [
-    Mistake("dropout before project", "dropout stands before project; it should be the last step", line=FORMULA_15,
-            makes=lambda c: c.layer.project.bias.expand_as(c.x)),
-    Mistake("dropout on the input", "dropout is applied to x; it should be the last step", line=FORMULA_15,
+    Mistake("dropout before the end", "with a dropout of 1 the bias of project is left: the dropout should work on all "
+            "that project gives, its bias too", **LAST_15, makes=lambda c: c.layer.project.bias.expand_as(c.x)),
+    Mistake("dropout on the input", "x itself goes through the dropout", **LAST_15,
             makes=lambda c: c.layer.project(F.gelu(c.layer.expand(torch.zeros_like(c.x))))),
-    Mistake("dropout not applied", "nothing is dropped in training mode: the dropout layer is not used",
-            line=FORMULA_15, makes=lambda c: fed(c)),
+    Mistake("dropout not applied", "nothing is dropped in training mode: the dropout layer is not used", **LAST_15,
+            makes=lambda c: fed(c)),
 ]
+
+
+def thinned(c, scale):
+    """The right result times `scale`, but 0 where the learner's is 0."""
+    return torch.where(c.got == 0, 0.0, c.full * scale)
+
+
+# With a dropout between 0 and 1: c.got is the learner's result, c.full what it is without dropout.
+MISTAKES_15_DROPPED = [
+    Mistake("dropout not applied", "nothing is dropped in training mode: the dropout layer is not used", **LAST_15,
+            makes=lambda c: c.full),
+    Mistake("dropout without scaling", "what is kept in training should be divided by 1 - p, as PyTorch's dropout does",
+            makes=lambda c: thinned(c, 1)),
+    Mistake("dropout twice", "in training the result goes through two dropouts; one is meant", **LAST_15,
+            makes=lambda c: thinned(c, 1 / (1 - c.p) ** 2)),
+]
+MISTAKES_15_EVALUATION = [
+    Mistake("dropout in evaluation", "numbers are dropped in evaluation mode too. A dropout layer watches the mode by "
+            "itself; PyTorch's function F.dropout must be told", makes=lambda c: thinned(c, 1 / (1 - c.p))),
+    Mistake("rescaled in evaluation", "in evaluation your result is multiplied by 1 - p; PyTorch's dropout divides by "
+            "it in training instead", makes=lambda c: c.full * (1 - c.p)),
+]
+
+# An answer that computes in float32 is right in float32 and off by its rounding, 1e-7, in float64. One that is off by
+# more in float64 is only nearly right, also where float32 does not show it.
+PATTERNS_BLOCKS = PATTERNS | {"in float32": lambda c: c.dtype == SINGLE or c.off > 5e-7,
+                              "in training mode": lambda c: c.training, "in evaluation mode": lambda c: not c.training}
+
+
+def judge(t, c, mine, truth, inputs, mistakes):
+    """One case: results and gradients, or results only in a case that runs without gradients."""
+    mine.train(c.training)
+    run = mine if c.grad else torch.no_grad()(lambda *args: mine(*args))
+    try:
+        t.against(run, truth, inputs, dtype=c.dtype, mistakes=mistakes, case=c, gradients=c.grad)
+    except Wrong as wrong:
+        if wrong.kind in ("changes its input", "mode changed", "weights changed"):
+            wrong.name = wrong.kind  # this comes before "works only for ..."
+        c.off = how_far_off(wrong)
+        raise
+
+
+def how_far_off(wrong):
+    """The largest difference as a share of the largest right number; 0 where it was not the numbers."""
+    _, right, mine = wrong.picture or (None, None, None)
+    if not isinstance(mine, torch.Tensor) or mine.shape != right.shape:
+        return 0.0
+    return float((mine - right).detach().abs().max() / right.detach().abs().max().clamp(min=1e-30))
+
+
+def conditions(c):
+    """What a case's text says of its dtype and mode."""
+    return f"{str(c.dtype)[6:]}, {'training' if c.training else 'evaluation'} mode{'' if c.grad else ', no gradients'}"
 
 
 @check(15)
@@ -212,111 +304,110 @@ def todo_15(t, FeedForward):
     """FeedForward.forward: values and gradients against F.linear and F.gelu, and where and when it drops."""
     B, T, C, hidden = t.sizes((2, 4), (5, 8), (9, 12), (13, 20))
 
+    def make(C, hidden, p):
+        truth = t.fill(oracle.FeedForward(C, hidden, p).double(), 1.5)
+        return t.build(FeedForward, (C, hidden, p), truth, todo=14), truth
+
     def build(c, p):
-        truth = t.fill(oracle.FeedForward(c.C, c.hidden, p).double(), 1.5)
-        mine = t.build(FeedForward, (c.C, c.hidden, p), truth, todo=14)
-        mine, c.layer = t.same_weights(mine, truth, c.dtype)
+        mine, c.layer = t.same_weights(*t.once((c.C, c.hidden, p), lambda: make(c.C, c.hidden, p)), c.dtype)
         return mine
 
-    def case(B, T, C, hidden, dtype, training):
-        mode = "training" if training else "evaluation"
-        return SimpleNamespace(B=B, T=T, C=C, H=1, hidden=hidden, dtype=dtype, training=training, mask=None,
-                               x=t.randn(B, T, C) * 1.5,
-                               text=f"x of shape ({B}, {T}, {C}), hidden_dim {hidden}, {str(dtype)[6:]}, {mode} mode")
+    def case(B, T, C, hidden, dtype, training, grad=True):
+        c = SimpleNamespace(B=B, T=T, C=C, H=1, hidden=hidden, dtype=dtype, training=training, grad=grad, mask=None,
+                            x=t.randn(B, T, C) * 1.5)
+        c.text = f"x of shape ({B}, {T}, {C}), hidden_dim {hidden}, {conditions(c)}"
+        return c
 
     def run(c):
-        mine = build(c, 0.0).train(c.training)
-        t.against(mine, c.layer, (c.x,), dtype=c.dtype, mistakes=MISTAKES_15, case=c)
+        mine = build(c, 0.0)
+        judge(t, c, mine, c.layer, (c.x,), MISTAKES_15)
 
-    t.cases([case(B, T, C, hidden, SINGLE, True), case(B, T, C, hidden, DOUBLE, False),
-             case(1, T + 1, C, hidden, SINGLE, False), case(B, 1, C + 1, 4 * C, DOUBLE, True)], run)
+    # Only one case in float32, where an approximation of GELU could not be told from another.
+    t.cases([case(B, T, C, hidden, DOUBLE, True), case(B, T, C, hidden, SINGLE, True),
+             case(B, T, C, hidden, DOUBLE, False), case(1, T + 1, C, hidden, DOUBLE, False),
+             case(B, 1, C + 1, 4 * C, DOUBLE, True), case(B, T, C, hidden, DOUBLE, False, grad=False)],
+            run, PATTERNS_BLOCKS)
 
     c = case(3, 4, C, hidden, DOUBLE, True)
     mine = build(c, 1.0)
-    t.equal("output in training with dropout 1", t.call(mine.train(), c.x), torch.zeros_like(c.x),
-            MISTAKES_15_ALL_DROPPED, c)
+    c.text += ", dropout 1"
+    t.equal("output in training", t.call(mine.train(), c.x), torch.zeros_like(c.x), MISTAKES_15_ALL_DROPPED, c)
     c = case(6, 60, C, hidden, DOUBLE, True)
-    p = t.rng.choice((0.25, 0.35, 0.45))
-    mine = build(c, p)
-    with torch.no_grad():
-        full = c.layer.eval()(c.x)
-    drops(t, c, mine, full, p)
+    c.p = t.rng.choice((0.25, 0.35, 0.45))
+    c.text += f", dropout {c.p}"
+    mine = build(c, c.p)
+    drops_15(t, c, mine)
     t.elsewhere(mine.eval(), (c.x.double(),))
     return "outputs and gradients against PyTorch's own functions, with and without dropout"
 
 
-def drops(t, c, mine, full, p):
-    """In training each number is 0 with probability p, else full / (1 - p); in evaluation nothing happens.
+def drops_15(t, c, mine):
+    """In training each number is 0 with probability p, else divided by 1 - p; in evaluation nothing happens.
 
     N = at least 3240 independent numbers: the share of zeros has standard deviation sqrt(p (1-p) / N) < 0.0088, so
-    a band of 0.07 is 8 deviations: false alarms are rarer than 1e-14.
+    a band of 0.07 is 8 deviations: false alarms are rarer than 1e-14. That all 540 or more lines along a dimension
+    (of at least 6 numbers each) are of one kind has a probability below (p^6 + (1-p)^6)^540 < 1e-300.
     """
-    got = t.call(mine.eval(), c.x)
-    kept = (got / full)[got != 0] if getattr(got, "shape", None) == full.shape else torch.empty(0)
-    if 0 < len(kept) < full.numel() and same(kept, kept[:1].expand_as(kept)):
-        raise Wrong("numbers are dropped in evaluation mode too. nn.Dropout watches self.training by itself; "
-                    "F.dropout must be told.", "dropout in evaluation", FORMULA_15, case=c)
-    t.equal("output in evaluation", got, full, (), c)
-    got = t.call(mine.train(), c.x)
-    if same(got, full):
-        raise Wrong("nothing is dropped in training mode.", "dropout not applied", FORMULA_15, case=c)
-    zero = got == 0
-    if same(got, torch.where(zero, 0.0, full)):
-        raise Wrong("what is kept in training should be divided by (1 - p), as nn.Dropout does.",
-                    "dropout without scaling", FORMULA_15, case=c)
-    t.equal("output in training", got, torch.where(zero, 0.0, full / (1 - p)), (), c)
-    rows = zero.flatten(0, -2)
-    if abs(float(zero.double().mean()) - p) > 0.07 or bool((rows == rows[0]).all()):
-        raise Wrong(f"with dropout {p} a share of {float(zero.double().mean()):.3f} is dropped, or always the same "
-                    "features.", "dropout at the wrong rate", FORMULA_15, case=c)
+    with torch.no_grad():
+        c.full = c.layer.eval()(c.x)
+    c.got = t.call(mine.eval(), c.x)
+    t.equal("output in evaluation", c.got, c.full, MISTAKES_15_EVALUATION, c)
+    c.got = t.call(mine.train(), c.x)
+    t.equal("output in training", c.got, thinned(c, 1 / (1 - c.p)), MISTAKES_15_DROPPED, c)
+    zero = c.got == 0
+    for d, of in enumerate(("texts", "positions", "features")):
+        if bool((zero == zero.narrow(d, 0, 1)).all()):
+            raise Wrong(f"all {of} lose the same numbers: each number should be dropped by a chance of its own.",
+                        "the same numbers dropped everywhere", case=c)
+    share = float(zero.double().mean())
+    if abs(share - c.p) > 0.07:
+        raise Wrong(f"with dropout {c.p} a share of {share:.3f} is dropped.", "dropout at the wrong rate", case=c)
 
 
 # --- TODO 16: TransformerBlock.__init__ --------------------------------------------------------------------------
 
-NORM_16 = "norm1, norm2 = two layers nn.LayerNorm(C)"
-ATTENTION_16 = "attention = MultiHeadAttention(C, H, dropout)"
-FEED_16 = "feed_forward = FeedForward(C, 4 * C, dropout)"
+NORM_16 = {"line": "norm1 and norm2: two layer norms of C features", "hint": 2}
 HEADS, SEPARATE = "attention's number of heads", "norm1 and norm2"
 
 MISTAKES_16 = [
     Mistake("one norm for both places", "norm1 and norm2 are one and the same layer: they would share their weights",
-            line=NORM_16, makes=lambda c: {SEPARATE: "the same layer"}),
-    Mistake("a norm is missing", "the block needs two norms: norm1 before attention, norm2 before the feed-forward",
-            line=NORM_16, makes=lambda c: {"norm2": "missing"}),
-    Mistake("a norm is missing", "the block needs two norms: norm1 before attention, norm2 before the feed-forward",
-            line=NORM_16, makes=lambda c: {"norm1": "missing"}),
-    Mistake("wrong kind of norm", "a transformer block uses nn.LayerNorm; batch norm mixes the sequences of a batch",
-            line=NORM_16, makes=lambda c: {"norm1": "a BatchNorm1d"}),
-    Mistake("wrong kind of norm", "the contract asks for nn.LayerNorm, not nn.RMSNorm", line=NORM_16,
-            makes=lambda c: {"norm1": "a RMSNorm"}),
-    Mistake("norm without weights", "the norms have no weights of their own (elementwise_affine=False)", line=NORM_16,
-            makes=lambda c: {"norm1.weight": False}),
-    Mistake("PyTorch's own layer", "attention is PyTorch's nn.MultiheadAttention; use your own MultiHeadAttention",
-            line=ATTENTION_16, makes=lambda c: {"attention": "a MultiheadAttention"}),
-    Mistake("one head only", "attention is the single head of TODO 11; the block uses MultiHeadAttention",
-            line=ATTENTION_16, makes=lambda c: {"attention": "a SelfAttention"}),
-    Mistake("num_heads not passed on", "attention always has one head: num_heads is not passed on",
-            line=ATTENTION_16, makes=lambda c: {HEADS: 1} if c.H > 1 else {}),
-    Mistake("num_heads not passed on", "attention has another number of heads than num_heads says",
-            line=ATTENTION_16, makes=lambda c: {HEADS: 4} if c.H != 4 else {}),
-    Mistake("num_heads is not the size of a head", "attention has C / num_heads heads: num_heads is the number itself",
-            line=ATTENTION_16, makes=lambda c: {HEADS: c.C // c.H}),
-    Mistake("dropout not passed on", "dropout reaches neither attention nor feed_forward", line=ATTENTION_16,
+            **NORM_16, makes=lambda c: {SEPARATE: "the same layer"}),
+    *[mistake for norm in ("norm1", "norm2") for mistake in (
+        Mistake("wrong kind of norm", f"{norm} is a batch norm, which mixes the texts of a batch; a transformer block "
+                "uses layer norm", **NORM_16, makes=lambda c, norm=norm: {norm: "a BatchNorm1d"}),
+        Mistake("wrong kind of norm", f"{norm} is an RMSNorm; this block uses layer norm", **NORM_16,
+                makes=lambda c, norm=norm: {norm: "a RMSNorm"}),
+        Mistake("norm without weights", f"{norm} has no weights of its own (elementwise_affine=False)", **NORM_16,
+                makes=lambda c, norm=norm: {f"{norm}.weight": False}),
+        Mistake("norm without bias", f"{norm} has no bias; in this course a layer norm has one", **NORM_16,
+                makes=lambda c, norm=norm: {f"{norm}.bias": False}))],
+    Mistake("PyTorch's own layer", "your attention is PyTorch's own; use your MultiHeadAttention",
+            makes=lambda c: {"attention's class": "MultiheadAttention"}),
+    Mistake("one head only", "your attention is the single head of TODO 11; the block uses MultiHeadAttention",
+            makes=lambda c: {"attention's class": "SelfAttention"}),
+    Mistake("num_heads not passed on", "your attention has one head, though num_heads is larger",
+            makes=lambda c: {HEADS: 1} if c.H > 1 else {}),
+    Mistake("num_heads is not the size of a head", "your attention has C / num_heads heads: num_heads is the number "
+            "itself", makes=lambda c: {HEADS: c.C // c.H}),
+    Mistake("num_heads not passed on", "your attention has 4 heads, though num_heads says otherwise",
+            makes=lambda c: {HEADS: 4} if c.H != 4 else {}),
+    Mistake("dropout not passed on", "the dropout rate reaches neither attention nor feed_forward",
             makes=lambda c: {"attention.dropout.p": 0.0, "feed_forward.dropout.p": 0.0} if c.p else {}),
-    Mistake("dropout not passed on to attention", "attention drops nothing: pass dropout on to it too",
-            line=ATTENTION_16, makes=lambda c: {"attention.dropout.p": 0.0} if c.p else {}),
-    Mistake("dropout not passed on to feed_forward", "feed_forward drops nothing: pass dropout on to it too",
-            line=FEED_16, makes=lambda c: {"feed_forward.dropout.p": 0.0} if c.p else {}),
-    Mistake("hidden size", "the feed-forward's hidden size should be 4 * C; yours is C", line=FEED_16,
+    Mistake("dropout not passed on to attention", "your attention drops nothing: hand dropout on to it too",
+            makes=lambda c: {"attention.dropout.p": 0.0} if c.p else {}),
+    Mistake("dropout not passed on to feed_forward", "feed_forward drops nothing: hand dropout on to it too",
+            makes=lambda c: {"feed_forward.dropout.p": 0.0} if c.p else {}),
+    Mistake("hidden size", "the feed-forward's hidden size should be 4 * C; yours is C",
             makes=lambda c: {"feed_forward.expand.out_features": c.C}),
-    Mistake("hidden size", "the feed-forward's hidden size should be 4 * C; yours is 2 * C", line=FEED_16,
+    Mistake("hidden size", "the feed-forward's hidden size should be 4 * C; yours is 2 * C",
             makes=lambda c: {"feed_forward.expand.out_features": 2 * c.C}),
-    Mistake("hidden size", "FeedForward's second argument is the hidden size; it gets num_heads", line=FEED_16,
+    Mistake("hidden size", "FeedForward's second argument is the hidden size; it gets num_heads",
             makes=lambda c: {"feed_forward.expand.out_features": c.H}),
     Mistake("dropout given as hidden_dim", "FeedForward's second argument is hidden_dim: give dropout by name",
-            line=FEED_16, raises=lambda c, e: c.p > 0 and isinstance(e, (TypeError, RuntimeError))
+            raises=lambda c, e: c.p > 0 and isinstance(e, (TypeError, RuntimeError))
             and ("float" in str(e) or "empty()" in str(e))),
 ]
+PROJECTIONS = [f"attention.{name}_proj" for name in ("q", "k", "v", "out")]
 
 
 def number_of_heads(t, attention, C, H):
@@ -340,14 +431,15 @@ def block_facts(t, block, C, H):
     facts = layer_facts("norm1", getattr(block, "norm1", None)) | layer_facts("norm2", getattr(block, "norm2", None))
     facts[SEPARATE] = "the same layer" if getattr(block, "norm1", 1) is getattr(block, "norm2", 2) else "two layers"
     attention, feed = getattr(block, "attention", None), getattr(block, "feed_forward", None)
-    projections = [getattr(attention, f"{name}_proj", None) for name in ("q", "k", "v", "out")]
-    if all(isinstance(p, nn.Linear) for p in projections):
-        facts["attention"] = "a MultiHeadAttention"
-        facts["attention's size"] = projections[0].in_features
-        facts |= layer_facts("attention.dropout", getattr(attention, "dropout", None))
+    classes = [kind.__name__ for kind in type(attention).__mro__]  # one derived from MultiHeadAttention is one
+    facts["attention's class"] = "missing" if attention is None else \
+        "MultiHeadAttention" if "MultiHeadAttention" in classes else classes[0]
+    projections = {}
+    for name in PROJECTIONS:
+        projections |= layer_facts(name, getattr(attention, name.partition(".")[2], None))
+    facts |= projections | layer_facts("attention.dropout", getattr(attention, "dropout", None))
+    if projections == expected_projections(C):  # else it may not even run
         facts[HEADS] = number_of_heads(t, attention, C, H)
-    else:
-        facts |= layer_facts("attention", attention)
     inner = feed_forward_facts("feed_forward", feed)
     facts["feed_forward"] = "a FeedForward"
     if inner["feed_forward.expand"] == "missing":
@@ -355,16 +447,24 @@ def block_facts(t, block, C, H):
     return facts | inner
 
 
+def expected_projections(C):
+    return {f"{name}{key}": value for name in PROJECTIONS
+            for key, value in (("", "nn.Linear"), (".in_features", C), (".out_features", C), (".bias", True))}
+
+
 def expected_block(C, H, p):
-    norms = {f"{name}{key}": value for name in ("norm1", "norm2")
-             for key, value in (("", "nn.LayerNorm"), (".normalized_shape", (C,)), (".weight", True))}
-    return norms | {SEPARATE: "two layers", "attention": "a MultiHeadAttention", "attention's size": C, HEADS: H,
-                    "attention.dropout": "nn.Dropout", "feed_forward": "a FeedForward"} | {
-        "attention.dropout.p": p} | expected_feed_forward("feed_forward", C, 4 * C, p)
+    norms = {f"{name}{key}": value for name in ("norm1", "norm2") for key, value in (
+        ("", "nn.LayerNorm"), (".normalized_shape", (C,)), (".weight", True), (".bias", True), (".eps", 1e-5))}
+    return norms | {SEPARATE: "two layers", "attention's class": "MultiHeadAttention"} | expected_projections(C) | {
+        HEADS: H, "attention.dropout": "nn.Dropout", "attention.dropout.p": p, "feed_forward": "a FeedForward",
+    } | expected_feed_forward("feed_forward", C, 4 * C, p)
 
 
 def fits_block(t, block, C, H, p, mistakes=(), case=None):
+    """Raise Wrong unless the block is what the contract asks for."""
+    own_parts(block, ("norm1", "norm2", "attention", "feed_forward"), case)
     t.facts(block_facts(t, block, C, H), expected_block(C, H, p), mistakes, case)
+    own_weights(block, ["norm1", "norm2", *PROJECTIONS, "feed_forward.expand", "feed_forward.project"], case)
 
 
 PIECES_BLOCK = {name: getattr(oracle, name) for name in ("MultiHeadAttention", "FeedForward")}
@@ -373,23 +473,28 @@ PIECES_BLOCK = {name: getattr(oracle, name) for name in ("MultiHeadAttention", "
 @check(16, pieces=PIECES_BLOCK)
 def todo_16(t, TransformerBlock):
     """TransformerBlock.__init__: kinds, sizes, heads and dropout rates of its parts."""
-    p, q = t.rng.sample((0.15, 0.25, 0.35), 2)
-    H, D = t.rng.choice(((2, 3), (3, 2), (2, 5), (5, 2), (3, 5)))
-    calls = [(H, D, 0.0, lambda C, H, p: ((C, H), {})), (H, D, p, lambda C, H, p: ((C, H, p), {})),
-             (D, H, q, lambda C, H, p: ((), {"embed_dim": C, "num_heads": H, "dropout": p}))]
-    for heads, size, p, written in calls:
-        C = heads * size
-        args, kwargs = written(C, heads, p)
-        c = SimpleNamespace(C=C, H=heads, p=p, text=f"TransformerBlock({C}, {heads}, dropout={p})")
-        block = construct(t, TransformerBlock, args, kwargs, MISTAKES_16, c)
-        fits_block(t, block, C, heads, p, MISTAKES_16, c)
-    not_shared(t, TransformerBlock, (H * D, H))
+    p, q = t.rng.choice((0.15, 0.25, 0.35)), t.rng.choice((0.6, 0.7, 0.8))
+    H, D = t.rng.choice(((6, 5), (8, 3), (10, 3), (6, 7)))     # no 1, 2 or 4: those are often hard-coded
+    few, odd = t.rng.choice(((3, 5), (3, 7), (5, 3), (7, 3)))  # an odd embed_dim
+    calls = [  # embed_dim, num_heads, dropout; the arguments
+        (H * D, H, 0.0, (H * D, H), {}),
+        (few * odd, few, p, (few * odd, few, p), {}),
+        (few * odd, odd, q, (), {"embed_dim": few * odd, "num_heads": odd, "dropout": q}),
+        (D, 1, 0.0, (D, 1), {}),
+    ]
+    for C, heads, rate, args, kwargs in calls:
+        c = SimpleNamespace(C=C, H=heads, p=rate, text=called("TransformerBlock", args, kwargs))
+        fits_block(t, construct(t, TransformerBlock, args, kwargs, MISTAKES_16, c), C, heads, rate, MISTAKES_16, c)
+    not_shared(t, TransformerBlock, (few * odd, few))
+    t.refuses(TransformerBlock, H * D + 1, H, because=f"embed_dim={H * D + 1}, num_heads={H} (not divisible)")
     return "norms, attention and feed-forward with their sizes, heads and dropout"
 
 
 # --- TODO 17: TransformerBlock.forward ---------------------------------------------------------------------------
 
-FIRST_17, SECOND_17 = "x = x + attention(norm1(x), mask)", "x = x + feed_forward(norm2(x))"
+FIRST_17 = {"line": "x <- x + attention(norm1(x)), where attention gets the mask", "hint": 2}
+SECOND_17 = {"line": "x <- x + feed-forward(norm2(x))", "hint": 2}
+ADD_17 = {"line": "x <- x + layer(norm(x)): x itself is what the layer's output is added to", "hint": 1}
 
 
 def two_steps(c, first, second):
@@ -405,90 +510,121 @@ def pre(c, x, mask="own"):
 
 MISTAKES_17 = [
     Mistake("post-norm", "the norms come after the additions; in a pre-norm block each comes before its layer",
-            line=FIRST_17, makes=lambda c: two_steps(c, lambda x: c.n1(x + c.a(x)), lambda y, x: c.n2(y + c.f(y)))),
-    Mistake("no residual around attention", "the attention's output replaces x; it should be added to x", line=FIRST_17,
+            **ADD_17, makes=lambda c: two_steps(c, lambda x: c.n1(x + c.a(x)), lambda y, x: c.n2(y + c.f(y)))),
+    Mistake("no residual around attention", "the attention's output replaces x; it should be added to x", **ADD_17,
             makes=lambda c: two_steps(c, lambda x: c.a(c.n1(x)), lambda y, x: y + c.f(c.n2(y)))),
     Mistake("no residual around the feed-forward", "the feed-forward's output replaces x; it should be added to x",
-            line=SECOND_17, makes=lambda c: two_steps(c, lambda x: pre(c, x), lambda y, x: c.f(c.n2(y)))),
-    Mistake("no residual", "nothing is added to x: both residual connections are missing", line=FIRST_17,
+            **ADD_17, makes=lambda c: two_steps(c, lambda x: pre(c, x), lambda y, x: c.f(c.n2(y)))),
+    Mistake("no residual", "nothing is added to x: both residual connections are missing", **ADD_17,
             makes=lambda c: two_steps(c, lambda x: c.a(c.n1(x)), lambda y, x: c.f(c.n2(y)))),
-    Mistake("norm1 used twice", "norm1 stands before the feed-forward too; norm2 belongs there", line=SECOND_17,
+    Mistake("norm1 used twice", "norm1 stands before the feed-forward too; norm2 belongs there", **SECOND_17,
             makes=lambda c: two_steps(c, lambda x: pre(c, x), lambda y, x: y + c.f(c.n1(y)))),
-    Mistake("norm2 used twice", "norm2 stands before attention too; norm1 belongs there", line=FIRST_17,
+    Mistake("norm2 used twice", "norm2 stands before attention too; norm1 belongs there", **FIRST_17,
             makes=lambda c: two_steps(c, lambda x: x + c.a(c.n2(x)), lambda y, x: y + c.f(c.n2(y)))),
-    Mistake("norms swapped", "norm2 stands before attention and norm1 before the feed-forward", line=FIRST_17,
+    Mistake("norms swapped", "norm2 stands before attention and norm1 before the feed-forward", **FIRST_17,
             makes=lambda c: two_steps(c, lambda x: x + c.a(c.n2(x)), lambda y, x: y + c.f(c.n1(y)))),
     Mistake("residual from the normalised x", "the outputs are added to the normalised x; keep x itself on the "
-            "residual path", line=FIRST_17,
+            "residual path", **ADD_17,
             makes=lambda c: two_steps(c, lambda x: c.n1(x) + c.a(c.n1(x)), lambda y, x: c.n2(y) + c.f(c.n2(y)))),
     Mistake("residual from the normalised x", "attention's output is added to norm1(x), not to x itself",
-            line=FIRST_17,
-            makes=lambda c: two_steps(c, lambda x: c.n1(x) + c.a(c.n1(x)), lambda y, x: y + c.f(c.n2(y)))),
+            **ADD_17, makes=lambda c: two_steps(c, lambda x: c.n1(x) + c.a(c.n1(x)), lambda y, x: y + c.f(c.n2(y)))),
     Mistake("residual from the normalised x", "the feed-forward's output is added to norm2(x), not to x itself",
-            line=SECOND_17, makes=lambda c: two_steps(c, lambda x: pre(c, x), lambda y, x: c.n2(y) + c.f(c.n2(y)))),
-    Mistake("mask not passed on", "the mask does not reach attention", line=FIRST_17,
+            **ADD_17, makes=lambda c: two_steps(c, lambda x: pre(c, x), lambda y, x: c.n2(y) + c.f(c.n2(y)))),
+    Mistake("mask not passed on", "the mask does not reach attention, at least in the case below (see its dtype and "
+            "the mode)", **FIRST_17,
             makes=lambda c: two_steps(c, lambda x: pre(c, x, None), lambda y, x: y + c.f(c.n2(y)))),
-    Mistake("mask upside down", "attention gets the mask turned round: what should be seen is hidden", line=FIRST_17,
+    Mistake("mask upside down", "the mask reaches attention turned round: what should be seen is hidden", **FIRST_17,
             makes=lambda c: two_steps(c, lambda x: pre(c, x, c.mask == 0), lambda y, x: y + c.f(c.n2(y)))),
-    Mistake("mask transposed", "attention gets the mask transposed", line=FIRST_17,
+    Mistake("mask transposed", "the mask reaches attention transposed", **FIRST_17,
             makes=lambda c: two_steps(c, lambda x: pre(c, x, c.mask.T), lambda y, x: y + c.f(c.n2(y)))),
-    Mistake("own causal mask", "the block uses a causal mask of its own; it should use the one it is given",
-            line=FIRST_17, makes=lambda c: two_steps(c, lambda x: pre(c, x, torch.ones(c.T, c.T).tril()),
-                                                     lambda y, x: y + c.f(c.n2(y)))),
-    Mistake("sublayers swapped", "the feed-forward comes before attention; attention comes first", line=FIRST_17,
+    Mistake("own causal mask", "the block uses a causal mask of its own; it should use the one it is given, or none",
+            **FIRST_17, makes=lambda c: two_steps(c, lambda x: pre(c, x, torch.ones(c.T, c.T).tril()),
+                                                  lambda y, x: y + c.f(c.n2(y)))),
+    Mistake("sublayers swapped", "the feed-forward comes before attention; attention comes first", **FIRST_17,
             makes=lambda c: two_steps(c, lambda x: x + c.f(c.n2(x)), lambda y, x: y + c.a(c.n1(y)))),
-    Mistake("sublayers swapped", "the feed-forward comes before attention; attention comes first", line=FIRST_17,
+    Mistake("sublayers swapped", "the feed-forward comes before attention; attention comes first", **FIRST_17,
             makes=lambda c: two_steps(c, lambda x: x + c.f(c.n1(x)), lambda y, x: y + c.a(c.n2(y)))),
     Mistake("both layers read the same x", "the feed-forward reads the block's input, not what attention has made of "
-            "it", line=SECOND_17, makes=lambda c: two_steps(c, lambda x: pre(c, x), lambda y, x: y + c.f(c.n2(x)))),
+            "it", **SECOND_17, makes=lambda c: two_steps(c, lambda x: pre(c, x), lambda y, x: y + c.f(c.n2(x)))),
     Mistake("residual from the block's input", "the second addition starts from the block's input; it should start "
-            "from the result of the first", line=SECOND_17,
+            "from the result of the first", **SECOND_17,
             makes=lambda c: two_steps(c, lambda x: pre(c, x), lambda y, x: x + c.f(c.n2(y)))),
-    Mistake("residual counted twice", "the block's input is added once more at the end", line=SECOND_17,
+    Mistake("residual counted twice", "the block's input is added once more at the end", **ADD_17,
             makes=lambda c: two_steps(c, lambda x: pre(c, x), lambda y, x: x + y + c.f(c.n2(y)))),
-    Mistake("norms not used", "neither norm is applied", line=FIRST_17,
+    Mistake("norms not used", "neither norm is applied", **FIRST_17,
             makes=lambda c: two_steps(c, lambda x: x + c.a(x), lambda y, x: y + c.f(y))),
-    Mistake("norm1 not used", "attention reads x itself; it should read norm1(x)", line=FIRST_17,
+    Mistake("norm1 not used", "the attention reads x itself; it should read norm1(x)", **FIRST_17,
             makes=lambda c: two_steps(c, lambda x: x + c.a(x), lambda y, x: y + c.f(c.n2(y)))),
-    Mistake("norm2 not used", "the feed-forward reads x itself; it should read norm2(x)", line=SECOND_17,
+    Mistake("norm2 not used", "the feed-forward reads x itself; it should read norm2(x)", **SECOND_17,
             makes=lambda c: two_steps(c, lambda x: pre(c, x), lambda y, x: y + c.f(y))),
-    Mistake("feed-forward missing", "the second half, the feed-forward, is missing", line=SECOND_17,
+    Mistake("feed-forward missing", "the second half, the feed-forward, is missing", **SECOND_17,
             makes=lambda c: two_steps(c, lambda x: pre(c, x), lambda y, x: y)),
-    Mistake("attention missing", "the first half, attention, is missing", line=FIRST_17,
+    Mistake("attention missing", "the first half, attention, is missing", **FIRST_17,
             makes=lambda c: two_steps(c, lambda x: x, lambda y, x: y + c.f(c.n2(y)))),
     Mistake("norm after the layer", "each norm is applied to its layer's output before it is added; it belongs before "
-            "the layer", line=FIRST_17,
+            "the layer", **ADD_17,
             makes=lambda c: two_steps(c, lambda x: x + c.n1(c.a(x)), lambda y, x: y + c.n2(c.f(y)))),
     Mistake("one more norm at the end", "the result is normalised once more; the final norm belongs to the model",
-            line=SECOND_17,
-            makes=lambda c: two_steps(c, lambda x: pre(c, x), lambda y, x: c.n2(y + c.f(c.n2(y))))),
-    Mistake("input returned", "the block returns its input unchanged", line=SECOND_17, makes=lambda c: c.x),
-    Mistake("attention's pair not taken apart", "attention returns a pair, (output, weights): only the output is added "
-            "to x", line=FIRST_17, raises=lambda c, e: isinstance(e, (TypeError, AttributeError))
+            **ADD_17, makes=lambda c: two_steps(c, lambda x: pre(c, x), lambda y, x: c.n2(y + c.f(c.n2(y))))),
+    Mistake("input returned", "the block returns its input unchanged", **SECOND_17, makes=lambda c: c.x),
+    Mistake("attention's pair not taken apart", "what attention returns is a pair, (output, weights): only the output "
+            "is added to x", **ADD_17, raises=lambda c, e: isinstance(e, (TypeError, AttributeError))
             and "tuple" in str(e)),
 ]
-MISTAKES_17_ALL_DROPPED = [
-    Mistake("dropout not used", "in training mode the parts' dropout has no effect in your block", line=FIRST_17,
-            makes=lambda c: two_steps(c, lambda x: pre(c, x), lambda y, x: y + c.f(c.n2(y)))),
+
+
+def dropped(c, first, second):
+    """The result in training where attention's output goes through `first` dropouts and the feed-forward's through
+    `second`: c.x where c.got, the learner's result, is, else with what is added divided by 1 - p for each of them."""
+    added = c.attended / (1 - c.p) ** first + c.thought / (1 - c.p) ** second
+    return torch.where(c.got == c.x, c.x, c.x + added)
+
+
+ONE_MORE = "attention and feed_forward drop already; the block drops nothing of its own"
+MISTAKES_17_DROPPED = [
+    Mistake("dropout not used", "in training mode the parts' dropout has no effect in your block",
+            makes=lambda c: dropped(c, 0, 0)),
+    Mistake("dropout not used", "in training mode attention's dropout has no effect in your block",
+            makes=lambda c: dropped(c, 0, 1)),
+    Mistake("dropout not used", "in training mode the feed-forward's dropout has no effect in your block",
+            makes=lambda c: dropped(c, 1, 0)),
+    Mistake("one more dropout", f"both outputs go through one more dropout: {ONE_MORE}",
+            makes=lambda c: dropped(c, 2, 2)),
+    Mistake("one more dropout", f"attention's output goes through one more dropout: {ONE_MORE}",
+            makes=lambda c: dropped(c, 2, 1)),
+    Mistake("one more dropout", f"the feed-forward's output goes through one more dropout: {ONE_MORE}",
+            makes=lambda c: dropped(c, 1, 2)),
 ]
+
+
+def some_mask(t, T):
+    """bool (T, T): random, with open and closed places on the diagonal. Each position sees the next one and not the
+    one before, so that no row is all open or all closed, and turned over or upside down it is another mask."""
+    rows = torch.arange(T)
+    mask = torch.rand(T, T, generator=t.gen) < 0.5
+    mask[rows, rows] = rows % 2 == 0
+    mask[rows, (rows + 1) % T] = True
+    mask[rows, rows - 1] = False
+    return mask
 
 
 @check(17, pieces=PIECES_BLOCK, forbids=(nn.TransformerEncoderLayer, "transformer_encoder_layer"))
 def todo_17(t, TransformerBlock):
     """TransformerBlock.forward: values and gradients against nn.TransformerEncoderLayer(norm_first=True)."""
     H, D = t.rng.choice(((2, 5), (5, 2), (3, 4), (4, 3)))
+    C, p = H * D, 0.6
     B, T = t.sizes((2, 3), (5, 8))
 
     module_class(TransformerBlock)
     try:
-        fits_block(t, t.call(TransformerBlock, H * D, H, 0.4), H * D, H, 0.4)
+        fits_block(t, t.call(TransformerBlock, C, H, p), C, H, p)
         right = True
     except (Wrong, Unfinished):
         right = False
         t.repaired.add(16)
 
     def make(C, H, p):
-        truth = t.fill(oracle.TransformerBlock(C, H, p).double(), 1.5)
+        truth = t.fill(oracle.TransformerBlock(C, H, p).double(), 1.5).eval()
         mine = t.build(TransformerBlock, (C, H, p), truth, todo=16)
         if not right:
             children_like(mine, truth)
@@ -496,37 +632,86 @@ def todo_17(t, TransformerBlock):
 
     def build(c, p):
         mine, c.block = t.same_weights(*t.once((c.C, c.H, p), lambda: make(c.C, c.H, p)), c.dtype)
-        calm = copy.deepcopy(c.block).eval() if p else c.block  # without dropout, whatever p is
-        c.n1, c.n2, c.f = calm.norm1, calm.norm2, calm.feed_forward
-        c.a = lambda x, mask="own": calm.attention(x, c.mask if isinstance(mask, str) else mask)[0]
+        c.n1, c.n2, c.f = c.block.norm1, c.block.norm2, c.block.feed_forward
+        c.a = lambda x, mask="own": c.block.attention(x, c.mask if isinstance(mask, str) else mask)[0]
         return mine
 
-    def case(B, T, C, H, mask, dtype, training):
-        kind = "no mask" if mask is None else f"a {str(mask.dtype)[6:]} mask"
-        mode = "training" if training else "evaluation"
-        return SimpleNamespace(B=B, T=T, C=C, H=H, mask=mask, dtype=dtype, training=training, x=t.randn(B, T, C) * 2,
-                               text=f"x of shape ({B}, {T}, {C}), {H} heads, {str(dtype)[6:]}, {kind}, {mode} mode")
+    def case(B, T, H, mask, dtype, training, grad=True):
+        c = SimpleNamespace(B=B, T=T, C=C, H=H, mask=mask, dtype=dtype, training=training, grad=grad,
+                            x=t.randn(B, T, C) * 2)
+        c.x[0, 0] /= 20  # where x hardly varies, the norm's eps counts
+        given = "no mask" if mask is None else f"a mask of {str(mask.dtype)[6:]}"
+        c.text = f"x of shape ({B}, {T}, {C}), {H} heads, {given}, {conditions(c)}"
+        return c
 
     def run(c):
-        mine = build(c, 0.0).train(c.training)
-        t.against(mine, c.block, (c.x, c.mask), dtype=c.dtype, mistakes=MISTAKES_17, case=c)
+        mine = build(c, 0.0)
+        judge(t, c, mine, c.block, (c.x,) if c.mask is None else (c.x, c.mask), MISTAKES_17)
 
-    def some_mask(T):
-        return (torch.rand(T, T, generator=t.gen) < 0.5) | torch.eye(T, dtype=torch.bool)
+    causal = torch.ones(70, 70).tril().bool()
+    t.cases([case(B, T, H, some_mask(t, T), DOUBLE, True), case(B, T, H, some_mask(t, T).long(), SINGLE, True),
+             case(B, T, H, None, DOUBLE, False), case(1, T + 1, D, some_mask(t, T + 1).double(), DOUBLE, True),
+             case(B, T, H, some_mask(t, T), DOUBLE, False, grad=False),
+             case(B, T, H, causal[:T, :T].to(torch.uint8), DOUBLE, False),
+             case(T, T, H, None, DOUBLE, False, grad=False),
+             case(B + 1, 1, H, None, SINGLE, False, grad=False), case(1, 70, H, causal, SINGLE, False, grad=False)],
+            run, PATTERNS_BLOCKS)
 
-    C = H * D
-    t.cases([case(B, T, C, H, some_mask(T), SINGLE, True), case(B, T, C, H, None, DOUBLE, False),
-             case(1, T + 1, C, D, some_mask(T + 1).double(), DOUBLE, True),
-             case(B + 1, 1, C, H, None, SINGLE, False),
-             case(B, T, C, H, torch.ones(T, T).tril().bool(), DOUBLE, False)], run)
-
-    c = case(B, T, C, H, some_mask(T), DOUBLE, False)
-    mine = build(c, 0.4)
-    with torch.no_grad():
-        expected = two_steps(c, lambda x: pre(c, x), lambda y, x: y + c.f(c.n2(y)))
-    t.equal("output in evaluation", t.call(mine.eval(), c.x, mask=c.mask), expected, MISTAKES_17, c)
-    mine = build(c, 1.0)  # everything that the parts add is dropped: x comes through as it is
-    t.equal("output in training with dropout 1", t.call(mine.train(), c.x, mask=c.mask), c.x,
-            MISTAKES_17_ALL_DROPPED, c)
+    c = case(B, T, H, some_mask(t, T), DOUBLE, True)
+    rarely_random(t, c, build(c, 0.0))
+    c = case(16, T, H, some_mask(t, T), DOUBLE, True)
+    c.p = p
+    c.text += f", dropout {p}"
+    mine = build(c, p)
+    drops_17(t, c, mine)
     t.elsewhere(mine.eval(), (c.x, c.mask))
     return "outputs and gradients against nn.TransformerEncoderLayer, with and without a mask"
+
+
+def rarely_random(t, c, mine):
+    """Without dropout nothing is random. An answer that draws random numbers all the same is called 70 times: what it
+    does in one call of five or more often shows except with a probability of 0.8^70 < 1e-6."""
+    before = torch.get_rng_state(), random.getstate()
+    first = t.call(mine.train(), c.x, c.mask)
+    if torch.equal(torch.get_rng_state(), before[0]) and random.getstate() == before[1]:
+        return
+    again = t.call(lambda: [mine(c.x, c.mask) for _ in range(70)])
+    if not all(same(one, first) for one in again):
+        raise Wrong("two calls with the same input give different results, though no dropout is asked for.",
+                    name="random results", case=c)
+
+
+def drops_17(t, c, mine):
+    """In training with dropout p: what each part adds is 0 with probability p, else divided by 1 - p.
+
+    Attention's last layer is made 0 for the second half of the features and the feed-forward's for the first: then
+    each half of the result shows one dropout alone, and what the feed-forward was given can be read off.
+    N = at least 16 * 5 * 10 = 800 numbers: the share of zeros has standard deviation sqrt(p (1-p) / N) < 0.018, so a
+    band of 0.15 is 8 deviations: false alarms are rarer than 1e-14. The 16 texts come in 8 calls: a block that with
+    probability p does nothing at all escapes with probability 0.4^8 < 0.001.
+    """
+    half = c.C // 2
+    with torch.no_grad():
+        for block in (mine, c.block):
+            for last, silent in ((block.attention.out_proj, slice(half, None)),
+                                 (block.feed_forward.project, slice(half))):
+                last.weight[silent], last.bias[silent] = 0, 0
+        c.attended = c.a(c.n1(c.x))
+        expected = two_steps(c, lambda x: pre(c, x), lambda y, x: y + c.f(c.n2(y)))
+    t.equal("output", t.call(mine.eval(), c.x, mask=c.mask), expected, MISTAKES_17, c)
+    mine.train()
+    c.got = t.call(lambda: torch.cat([mine(x, c.mask) for x in c.x.split(2)]))
+    with torch.no_grad():
+        c.thought = c.f(c.n2(torch.where(torch.arange(c.C) < half, c.got, c.x)))
+    if bool((c.got == 0).any()):
+        raise Wrong("numbers of the result are 0: x itself is dropped. Only what attention and feed_forward add may "
+                    "be, and they do that themselves.", name="x is dropped too", case=c)
+    t.equal("output", c.got, dropped(c, 1, 1), MISTAKES_17_DROPPED, c)
+    nothing = c.got == c.x
+    if bool(nothing.view(8, -1).all(1).any()):
+        raise Wrong("in some calls nothing at all is added to x; each number should be dropped by a chance of its own.",
+                    name="the same numbers dropped everywhere", case=c)
+    share = float(nothing.double().mean())
+    if abs(share - c.p) > 0.15:
+        raise Wrong(f"with dropout {c.p} a share of {share:.3f} of what is added is dropped.",
+                    name="dropout at the wrong rate", case=c)

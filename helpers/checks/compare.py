@@ -103,6 +103,11 @@ def relation(mine, right):
             return "off by a factor", f"it is everywhere {_number(factor)} times what it should be. "
         if found(right + (mine - right).mean()):
             return "off by a constant", f"it is everywhere {_number((mine - right).mean())} too high. "
+    if mine.shape != right.shape and [s for s in mine.shape if s > 1] == [s for s in right.shape if s > 1] \
+            and found(right.reshape(mine.shape)):
+        lost = mine.dim() < right.dim()
+        return ("dimension of size 1 lost", "a dimension of size 1 is lost (squeeze?). ") if lost else (
+            "extra dimension", "the right numbers, with a dimension of size 1 too many. ")
     for d in range(right.dim()):
         if mine.shape == right.shape and found(right.flip(d)):
             return "reversed", f"dimension {d} is in reverse order. "
@@ -157,7 +162,7 @@ def dtype_name(dtype):
 # What `layers_differ` compares, by kind of layer.
 SETTINGS = {
     "Linear": ("in_features", "out_features", "bias"),
-    "Embedding": ("num_embeddings", "embedding_dim", "padding_idx", "max_norm"),
+    "Embedding": ("num_embeddings", "embedding_dim", "padding_idx", "max_norm", "scale_grad_by_freq", "sparse"),
     "LayerNorm": ("normalized_shape", "eps", "elementwise_affine", "bias"),
     "Dropout": ("p",),
 }
@@ -167,44 +172,94 @@ LAST = ("fc2", "out_proj", "project", "head")  # a last layer may start at zero:
 def layers_differ(module, like):
     """None when all the layers that `like` (the stand-in) has are in `module`, of the right kind and size and each
     with weights of its own; else the first Difference."""
-    names = [name for name, _ in like.named_children()]
     for name, right in like.named_children():
-        kind = type(right).__name__
-        if not hasattr(module, name):
-            there = ", ".join(n for n, _ in module.named_children()) or "no layer at all"
-            return Difference(f"the attribute {name} is missing (there is {there}).", "missing attribute")
-        mine = getattr(module, name)
-        if not isinstance(mine, type(right)):
-            return Difference(f"{name} should be an nn.{kind}, but it is {kind_of(mine)}.", "wrong kind of layer")
-        for what in SETTINGS.get(kind, ()):
-            a, b = getattr(mine, what, None), getattr(right, what, None)
-            if what == "bias":
-                a, b = a is not None, b is not None
-                if a != b:
-                    return Difference(f"{name} should have {'a' if b else 'no'} bias, but yours has "
-                                      f"{'one' if a else 'none'}.", name="bias" if a else "no bias")
-            if a != b:
-                return Difference(f"{name}.{what} is {a!r}, expected {b!r}.", f"wrong {what}")
-        if name not in module._modules:
-            return Difference(f"{name} is not registered in the module: set it with self.{name} = ... after "
-                              "super().__init__().", "not registered")
-        for key, parameter in mine.named_parameters():
-            if not parameter.requires_grad:
-                return Difference(f"{name}.{key} does not require a gradient: it could never learn.", "frozen")
-            if parameter.dtype != torch.float32:
-                return Difference(f"{name}.{key} has dtype {dtype_name(parameter.dtype)}, expected float32 (what "
-                                  "PyTorch makes when you do not ask for a dtype).", "wrong dtype")
-            constant = parameter.dim() > 1 and parameter.numel() > 1 and float(parameter.detach().std()) == 0
-            if constant and name not in LAST:
-                return Difference(f"all numbers in {name}.{key} are equal: then all features learn the same.",
-                                  "constant weights")
-    for i, first in enumerate(names):
-        for second in names[i + 1:]:
-            mine = [{p.data_ptr() for p in getattr(module, n).parameters()} for n in (first, second)]
-            if mine[0] & mine[1]:
-                return Difference(f"{first} and {second} are the same layer: make one for each, or they share their "
-                                  "weights for ever.", name="shared layer")
+        found = _layer_differs(module, name, right) or _weights_differ(getattr(module, name), name, right)
+        if found:
+            return found
+    if not all(part.training for part in module.modules()):
+        return Difference("it is in evaluation mode when it is made: a new module is in training mode.", "mode changed")
+    for first, second in itertools.combinations((name for name, _ in like.named_children()), 2):
+        for key, other in _shared(getattr(module, first), getattr(module, second)):
+            return Difference(f"{first}.{key} and {second}.{other} are the same numbers: make a layer for each, or "
+                              "they change together for ever.", name="shared layer")
     return None
+
+
+def _layer_differs(module, name, right):
+    """The kind of the layer and its settings."""
+    kind = type(right).__name__
+    if not hasattr(module, name):
+        there = ", ".join(n for n, _ in module.named_children()) or "no layer at all"
+        return Difference(f"the attribute {name} is missing (there is {there}).", "missing attribute")
+    mine = getattr(module, name)
+    if not isinstance(mine, type(right)):
+        return Difference(f"{name} should be an nn.{kind}, but it is {kind_of(mine)}.", "wrong kind of layer")
+    for what in SETTINGS.get(kind, ()):
+        a, b = getattr(mine, what, None), getattr(right, what, None)
+        if what == "bias":
+            a, b = a is not None, b is not None
+            if a != b:
+                return Difference(f"{name} should have {'a' if b else 'no'} bias, but yours has "
+                                  f"{'one' if a else 'none'}.", name="bias" if a else "no bias")
+        if a != b:
+            return Difference(f"{name}.{what} is {a!r}, expected {b!r}.", f"wrong {what}")
+    if not any(part is mine for part in module.modules()):
+        return Difference(f"{name} is not registered in the module: set it with self.{name} = ... after "
+                          "super().__init__().", "not registered")
+    return None
+
+
+def _weights_differ(mine, name, right):
+    """The weights themselves, whatever the layer's settings say: someone may have put others in their place."""
+    for key, wanted in right.named_parameters():
+        value, what = getattr(mine, key, None), f"{name}.{key}"
+        # A leaf is no result of a calculation: weight_norm and the like calculate the weight from their parameters.
+        if not isinstance(value, torch.Tensor) or (value.is_leaf and not isinstance(value, nn.Parameter)):
+            return Difference(f"{what} is no parameter of the layer, but {kind_of(value)}: no optimizer would change "
+                              "it.", "not a parameter")
+        if value.shape != wanted.shape:
+            return Difference(f"{what} has shape {tuple(value.shape)}, expected {tuple(wanted.shape)}.", "wrong shape")
+        if not value.requires_grad:
+            return Difference(f"{what} does not require a gradient: it could never learn.", "frozen")
+        if value.dtype != torch.float32:
+            return Difference(f"{what} has dtype {dtype_name(value.dtype)}, expected float32 (what PyTorch makes when "
+                              "you do not ask for a dtype).", "wrong dtype")
+        if value.device.type != "cpu":
+            return Difference(f"{what} is on the device {value.device}, expected cpu (where PyTorch makes it when you "
+                              "do not ask for a device).", "wrong device")
+        if not torch.isfinite(value).all():
+            return Difference(f"{what} holds NaN or infinite numbers.", "NaN or infinite numbers")
+        constant = value.dim() > 1 and value.numel() > 1 and bool((value == value.flatten()[0]).all())
+        if constant and name not in LAST:
+            return Difference(f"all numbers in {what} are equal: then all features learn the same.", "constant weights")
+    return None
+
+
+def instances_differ(module, earlier, like):
+    """None when two instances have numbers of their own; else a Difference. The layers that `like` has are compared,
+    where their sizes are equal."""
+    for name, _ in like.named_children():
+        one, two = getattr(module, name), getattr(earlier, name)
+        for key, _ in _shared(one, two):
+            return Difference(f"two instances share their {name}.{key}: training one would change the other. Make the "
+                              "layer anew in each __init__.", name="shared between instances")
+        before = dict(two.named_parameters())
+        for key, value in one.named_parameters():
+            if key in before and value.numel() > 8 and torch.equal(value, before[key]) and _by_chance(value):
+                return Difference(f"two instances start with the same numbers in {name}.{key} (a fixed seed, or a "
+                                  "copy?): they should be random.", name="the same start in each instance")
+    return None
+
+
+def _by_chance(value):
+    """Are these random numbers, most of them different? A start that is calculated (zeros, an identity) is not."""
+    return len(value.detach().unique()) > value.numel() / 2
+
+
+def _shared(one, two):
+    """The names of parameters of two layers that lie in the same memory, as pairs."""
+    return [(a, b) for a, p in one.named_parameters() for b, q in two.named_parameters()
+            if p.data_ptr() == q.data_ptr()]
 
 
 def layer_facts(name, layer):
@@ -221,7 +276,8 @@ def layer_facts(name, layer):
     elif kind is nn.Embedding:
         facts |= {f"{name}.num_embeddings": weight.shape[0], f"{name}.embedding_dim": weight.shape[1]}
     elif kind is nn.LayerNorm:
-        facts |= {f"{name}.normalized_shape": tuple(layer.normalized_shape), f"{name}.weight": weight is not None}
+        facts |= {f"{name}.normalized_shape": tuple(layer.normalized_shape), f"{name}.eps": layer.eps,
+                  f"{name}.weight": weight is not None, f"{name}.bias": layer.bias is not None}
     elif kind is nn.Dropout:
         facts[f"{name}.p"] = layer.p
     elif kind is nn.ModuleList:
@@ -372,7 +428,7 @@ def sentence(text):
     """The text with a capital letter and a full stop."""
     text = text.strip()
     first = text.partition(" ")[0]
-    if first.isalpha() and first.islower() and len(first) > 1:  # not q_proj, x or dropout.p
+    if first.isalpha() and first.islower() and (len(first) > 1 or first == "a"):  # not q_proj, x or dropout.p
         text = text[0].upper() + text[1:]
     return text + ("" if text.endswith((".", "?", "!")) else ".")
 

@@ -245,10 +245,10 @@ class Trial:
         ended with, which began otherwise: then the seed is set inside."""
         before, after = bytes(before.numpy()), bytes(torch.get_rng_state().numpy())
         if after != before:
+            torch.rand(())  # so that the next call does not begin where this one ended
             if self.random_states.setdefault(after, before) != before:
                 raise Wrong("it sets the random seed: whatever is random after it would be the same each time.",
                             kind="sets the random seed")
-            torch.rand(())  # so that the next call does not begin where this one ended
 
     def refuses(self, function, *args, because, error=ValueError, **kwargs):
         """The contract's error must be raised, with a sentence; `because` says what makes no sense, e.g.
@@ -262,7 +262,7 @@ class Trial:
             if not isinstance(wrong.error, error):
                 raise Wrong(f"for {because} it should raise {error.__name__} with a sentence. {sentence(wrong.says)}",
                             kind="wrong kind of error") from None
-            if error is ValueError and not re.search("[A-Za-z]{2}", compare.text_of(wrong.error)):
+            if error is ValueError and not re.search(r"[^\W\d_]{2}", compare.text_of(wrong.error)):
                 raise Wrong(f"for {because} it raises {error.__name__} without a sentence: say what is wrong.",
                             kind="error without a sentence") from None
             return self.unchanged(before, args)
@@ -509,8 +509,13 @@ class Trial:
         return module
 
     def layers(self, module, like):
-        """After an __init__: are all the layers that `like` (the stand-in) has there, of the right kind and size?"""
+        """After an __init__: are all the layers that `like` (the stand-in) has there, of the right kind and size, and
+        with numbers of their own, not those of an instance that this check made before?"""
         found = compare.layers_differ(module, like)
+        earlier = self.once("instances", list)
+        for other in earlier:
+            found = found or compare.instances_differ(module, other, like)
+        earlier.append(module)
         if found:
             raise Wrong(found.text, found.name, kind=found.kind)
 

@@ -1,6 +1,7 @@
 """Checks of 5_training: TODOs 28-30, the training loop."""
 import collections
 import copy
+import itertools
 import math
 from types import SimpleNamespace
 
@@ -10,27 +11,63 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from helpers import oracle
-from helpers.checks.compare import same
+from helpers.checks.compare import kind_of, same
 from helpers.checks.engine import Mistake, Wrong, check, mistake_made, raised
-from helpers.checks.guard import Faraway
+from helpers.checks.guard import Elsewhere, Faraway
 
-# --- TODO 28: train_step -----------------------------------------------------------------------------------------
+# --- What all three checks use -----------------------------------------------------------------------------------
 
 class Small(nn.Module):
-    """A small language model, float64. Half of it is dropped in training mode, for certain, so that the mode shows in
-    the numbers. Notes how it is called."""
+    """A small language model, float64. A part of it is dropped in training mode, for certain, so that the mode shows
+    in the numbers. Notes how it is called."""
 
     def __init__(self, t, V, C):
         super().__init__()
-        self.embedding, self.head, self.other = nn.Embedding(V, C), nn.Linear(C, V), nn.Linear(C, V)
+        self.table, self.side, self.top = nn.Embedding(V, C), nn.Linear(C, V), nn.Linear(C, V)
         self.dropout = nn.Dropout(1.0)
-        self.calls = []
+        self.calls = []  # of each call the modes of its parts, and whether gradients were on
         t.fill(self.double(), 2.0)
 
     def forward(self, ids):
-        self.calls.append((self.training or self.dropout.training, torch.is_grad_enabled()))
-        x = self.embedding(ids)
-        return self.head(x) + self.dropout(self.other(x))  # (B, T, V)
+        self.calls.append(({self.training, self.dropout.training}, torch.is_grad_enabled()))
+        x = self.table(ids)
+        return self.dropout(self.side(x)) + self.top(x)  # (B, T, V)
+
+
+class Descent(torch.optim.Optimizer):
+    """Gradient descent, with or without momentum. As in training.optimizer, there are two groups of parameters with
+    learning rates of their own: the first parameter, and all others.
+
+    PyTorch's own optimizers load its compiler when the first of a process is made, which takes seconds: a check has no
+    time for that, and needs only what all optimizers have.
+    """
+
+    def __init__(self, model, lr, momentum=0.0):
+        first, *others = model.parameters()
+        self.defaults, self.state = {"lr": lr}, collections.defaultdict(dict)
+        self.param_groups = [{"params": [first], "lr": lr}, {"params": others, "lr": lr / 2}]
+        self.momentum = momentum
+        self.rates = []  # the learning rate of each step
+
+    def zero_grad(self, set_to_none=True):
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                parameter.grad = None if set_to_none or parameter.grad is None else torch.zeros_like(parameter)
+
+    def step(self, closure=None):
+        loss = None if closure is None else closure()
+        self.rates.append(self.param_groups[0]["lr"])
+        with torch.no_grad():
+            for group in self.param_groups:
+                for parameter in group["params"]:
+                    if parameter.grad is None:
+                        continue
+                    change = parameter.grad
+                    if self.momentum:
+                        state = self.state[parameter]
+                        change = state["mean"] = self.momentum * state.get("mean", 0) + change
+                    parameter.sub_(change, alpha=group["lr"])
+        return loss
 
 
 def flat(model):
@@ -41,34 +78,102 @@ def mean_loss(logits, y):
     return F.cross_entropy(logits.flatten(0, 1), y.flatten())
 
 
+def settings(model):
+    """What neither a step nor a measurement may change."""
+    return {"dtype": {p.dtype for p in model.parameters()},
+            "dropout rate": [part.p for part in model.modules() if isinstance(part, nn.Dropout)],
+            "requires_grad": [p.requires_grad for p in model.parameters()]}
+
+
+def unharmed(model, before, case):
+    """Raise Wrong if the model's settings are not those that it had `before`."""
+    for what, now in settings(model).items():
+        if now != before[what]:
+            raise Wrong(f"it changes the model's {what}: after the call it is another than before.",
+                        "changes the model", case=case)
+
+
+def one_float(got, line):
+    """Raise Wrong if `got` is not one finite float."""
+    if type(got) is not float:
+        raise Wrong(f"it should return a Python float, but it returns {kind_of(got)}.",
+                    "nothing returned" if got is None else "not a float", line)
+    if not math.isfinite(got):
+        raise Wrong(f"it returns {got}.", name="NaN or infinite numbers")
+
+
+def near(got, right, loose=1):
+    """Are two losses the same, up to what float32 explains?"""
+    return isinstance(got, (int, float)) and abs(got - right) <= loose * (4e-6 + 4e-7 * abs(right))
+
+
+def shown(right, mine):
+    """Two numbers, with as many digits as it takes to see that they differ."""
+    for digits in range(4, 17):
+        texts = f"{right:.{digits}g}", f"{mine:.{digits}g}"
+        if texts[0] != texts[1]:
+            break
+    return texts
+
+
+def not_near(right, mine, line="", case=None):
+    texts = shown(right, mine)
+    return Wrong(f"expected a loss of {texts[0]}, yours is {texts[1]}.", line=line, case=case)
+
+
+DEVICE = "move x and y to the model's device"
+
+
+def away(t, run, model):
+    """run(model), with a model that lives on another device than the batches."""
+    model = copy.deepcopy(model)
+    Faraway.send(*model.parameters(), *model.buffers())
+    try:
+        t.call(run, model, mode=Faraway(), keep_inputs=False)
+    except Elsewhere as where:
+        if "numpy" in str(where):
+            raise Wrong("it does not work with a model on a graphics card: numpy cannot read the tensors there.",
+                        "hard-coded device") from None
+        raise Wrong("the batches are not moved to the model's device.", "batch not moved to the model's device",
+                    DEVICE) from None
+    except Wrong:
+        return  # it failed for a reason that only the pretence has
+
+
+# --- TODO 28: train_step -----------------------------------------------------------------------------------------
+
+def norm(gradients):
+    return torch.stack([g.norm() for g in gradients]).norm()
+
+
 def norm_clip(gradients, limit):
-    length = torch.stack([g.norm() for g in gradients]).norm()
-    return [g * torch.clamp(limit / (length + 1e-6), max=1.0) for g in gradients]
+    factor = torch.clamp(limit / (norm(gradients) + 1e-6), max=1.0)
+    return [g * factor for g in gradients]
 
 
-def one_step(c, *, loss=mean_loss, clip=norm_clip, limit=None, clear=True, training=True, steps=1, shown="before",
-             sign=1.0):
+def one_step(c, *, loss=mean_loss, clip=norm_clip, limit=None, cleared=None, factor=1.0, shown="before"):
     """(loss, parameters) after train_step on case c with something done otherwise."""
-    model = copy.deepcopy(c.start).train(training)
+    model = copy.deepcopy(c.start).train()
     optimizer = c.optimizer(model)
     value = loss(model(c.x), c.y)
     parameters = list(model.parameters())
-    gradients = [sign * g for g in torch.autograd.grad(value, parameters)]
-    if not clear:
-        gradients = [g + s for g, s in zip(gradients, c.stale)]
+    gradients = [factor * g for g in torch.autograd.grad(value, parameters)]
+    if cleared is not None:  # only so many of them
+        gradients[cleared:] = [g + s for g, s in zip(gradients[cleared:], c.stale[cleared:])]
     for parameter, gradient in zip(parameters, clip(gradients, c.limit if limit is None else limit)):
         parameter.grad = gradient
-    for _ in range(steps):
-        optimizer.step()
+    optimizer.step()
     if shown == "after":
         value = loss(model(c.x), c.y)
     return value.detach(), flat(model)
 
 
-LOSS_28 = "loss = F.cross_entropy over all B*T positions (their mean)"
-CLEAR_28, CLIP_28 = "optimizer.zero_grad()", "torch.nn.utils.clip_grad_norm_(model.parameters(), max_grad_norm)"
-STEP_28, RETURN_28 = "loss.backward(), clip, optimizer.step(), in this order", "return loss.item()"
-TRAIN_28, DEVICE_28 = "model.train()", "x, y = x.to(device), y.to(device)"
+LOSS_28 = "loss = mean cross-entropy over all B*T positions"
+CLEAR_28 = "clear the old gradients before backward"
+CLIP_28 = "the norm of all gradients together is at most max_grad_norm"
+STEP_28 = "backward, clip, step: once each, in this order"
+RETURN_28 = "return the loss before the step, as a float"
+TRAIN_28 = "training mode"
 
 
 def only(*where):
@@ -77,30 +182,38 @@ def only(*where):
 
 MISTAKES_28 = [
     Mistake("gradients not cleared", "gradients from before the call are added to the new ones: clear them before "
-            "backward", line=CLEAR_28, makes=lambda c: one_step(c, clear=False)),
+            "backward", line=CLEAR_28, makes=lambda c: one_step(c, cleared=0)),
+    Mistake("only the first group cleared", "old gradients are cleared in the optimizer's first group of parameters "
+            "only", line=CLEAR_28, makes=lambda c: one_step(c, cleared=1)),
     Mistake("gradients not clipped", "the gradient's norm is not clipped, or only when the step is already made",
             line=CLIP_28, makes=lambda c: one_step(c, clip=lambda g, limit: g)),
-    Mistake("max_grad_norm ignored", "the gradient is clipped at 1.0 whatever max_grad_norm says", line=CLIP_28,
+    Mistake("max_grad_norm ignored", "the gradient is clipped at 1.0 and not at max_grad_norm", line=CLIP_28,
             makes=lambda c: one_step(c, limit=1.0)),
     Mistake("clipped by value", "each number of the gradient is clipped; the norm of all of them is meant",
             line=CLIP_28, makes=lambda c: one_step(c, clip=lambda g, limit: [x.clamp(-limit, limit) for x in g])),
     Mistake("each parameter clipped alone", "each parameter's gradient is clipped by itself; the norm of all together "
             "is meant", line=CLIP_28,
             makes=lambda c: one_step(c, clip=lambda g, limit: [norm_clip([x], limit)[0] for x in g])),
-    Mistake("small gradients made larger", "the gradient is always brought to max_grad_norm; it should only be made "
-            "smaller, never larger", line=CLIP_28, makes=lambda c: one_step(c, clip=lambda g, limit: [
-                x * limit / torch.stack([y.norm() for y in g]).norm() for x in g])),
+    Mistake("each group clipped alone", "each of the optimizer's groups of parameters is clipped by itself; the norm "
+            "of all gradients together is meant", line=CLIP_28, makes=lambda c: one_step(
+                c, clip=lambda g, limit: norm_clip(g[:1], limit) + norm_clip(g[1:], limit))),
+    Mistake("only the first group clipped", "only the optimizer's first group of parameters is clipped; the norm of "
+            "all gradients together is meant", line=CLIP_28,
+            makes=lambda c: one_step(c, clip=lambda g, limit: norm_clip(g[:1], limit) + g[1:])),
+    Mistake("small gradients made larger", "gradients shorter than max_grad_norm are made longer; they should "
+            "only ever be made shorter", line=CLIP_28,
+            makes=lambda c: one_step(c, clip=lambda g, limit: [x * limit / norm(g) for x in g])),
     Mistake("clipped by another norm", "the gradient's largest number is compared with max_grad_norm; its Euclidean "
             "norm is meant", line=CLIP_28, makes=lambda c: one_step(c, clip=lambda g, limit: [
                 x * torch.clamp(limit / max(y.abs().max() for y in g), max=1.0) for x in g])),
-    Mistake("no step", "the parameters stay as they are: is optimizer.step() missing, or are the gradients cleared "
-            "between backward and step?", line=STEP_28, makes=lambda c: (None, flat(c.start))),
-    Mistake("two steps", "optimizer.step() is called twice", line=STEP_28, makes=lambda c: one_step(c, steps=2)),
-    Mistake("step uphill", "the step goes uphill", line=STEP_28, makes=lambda c: (None, one_step(c, sign=-1.0)[1])),
+    Mistake("no gradient at the step", "the step changes nothing: the gradients are cleared after backward, or none "
+            "reaches the parameters (detach, no_grad, .data or .item() on the way from the logits to the loss)",
+            line=STEP_28, makes=lambda c: (None, flat(c.start))),
+    Mistake("gradients twice as large", "the gradients are twice as large as they should be: is backward called "
+            "twice?", line=STEP_28, makes=lambda c: one_step(c, factor=2.0)),
+    Mistake("step uphill", "the step goes uphill", line=STEP_28, makes=lambda c: (None, one_step(c, factor=-1.0)[1])),
     Mistake("loss after the step", "you return the loss after the step; return the one that the step was made from",
             line=RETURN_28, makes=lambda c: one_step(c, shown="after")),
-    Mistake("evaluation mode", "the model is not in training mode", line=TRAIN_28,
-            makes=lambda c: one_step(c, training=False)),
     Mistake("sum instead of mean", "the loss is the sum over all positions; take the mean", line=LOSS_28,
             makes=lambda c: one_step(c, loss=lambda logits, y: mean_loss(logits, y) * y.numel())),
     Mistake("sum over positions", "the loss is divided by the batch size only; take the mean over all B*T positions",
@@ -121,151 +234,136 @@ MISTAKES_28 = [
     Mistake("id 0 left out", "positions with target 0 are left out of the loss", line=LOSS_28,
             makes=lambda c: one_step(c, loss=lambda logits, y: F.cross_entropy(
                 logits.flatten(0, 1), y.flatten(), ignore_index=0))),
+]
+ERRORS = [
+    Mistake("ids made into floats", "the ids are no whole numbers any more when they are used: change their device, "
+            "not their dtype", line=DEVICE, raises=lambda c, e: "scalar type" in str(e) and "Long" in str(e)),
     Mistake("logits not flattened", "cross_entropy wants (positions, V) and (positions,), or (B, V, T) and (B, T)",
             line=LOSS_28, raises=lambda c, e: "Expected target size" in str(e) or "batch_size" in str(e)),
 ]
 
 
-def loss_is_float(got):
-    if type(got) is not float:
-        hint = " Use .item()." if isinstance(got, torch.Tensor) else ""
-        there = "None" if got is None else f"a {type(got).__name__}"
-        raise Wrong(f"it should return a Python float, but it returns {there}.{hint}",
-                    "nothing returned" if got is None else "not a float", RETURN_28)
-    if not math.isfinite(got):
-        raise Wrong(f"it returns {got}.", name="NaN or infinite numbers")
-
-
-class Descent(torch.optim.Optimizer):
-    """Gradient descent, plain or with momentum, or by Adam's rule (Kingma and Ba 2015, without the bias correction).
-
-    PyTorch's own optimizers load its compiler when the first of a process is made, which takes seconds: a check has no
-    time for that, and needs only what all optimizers have.
-    """
-
-    def __init__(self, parameters, lr, momentum=0.0, adam=False):
-        self.defaults, self.state = {"lr": lr}, collections.defaultdict(dict)
-        self.param_groups = [{"params": list(parameters), "lr": lr}]
-        self.momentum, self.adam = momentum, adam
-        self.rates = []  # the learning rate of each step
-
-    def zero_grad(self, set_to_none=True):
-        for parameter in self.param_groups[0]["params"]:
-            parameter.grad = None if set_to_none or parameter.grad is None else torch.zeros_like(parameter)
-
-    def step(self, closure=None):
-        loss = None if closure is None else closure()
-        rate = self.param_groups[0]["lr"]
-        self.rates.append(rate)
-        with torch.no_grad():
-            for parameter in self.param_groups[0]["params"]:
-                if parameter.grad is None:
-                    continue
-                state = self.state[parameter]
-                mean = state["mean"] = self.momentum * state.get("mean", 0) + parameter.grad
-                square = state["square"] = 0.9 * state.get("square", 0) + 0.1 * parameter.grad**2
-                parameter -= rate * (mean / (square.sqrt() + 1e-8) if self.adam else mean)
-        return loss
+def noted(c, model, optimizer):
+    """Raise Wrong for what the model and the optimizer noted themselves; asked when the numbers are wrong."""
+    if not model.calls:
+        raise Wrong("the model is never called.", case=c)
+    if any(False in modes for modes, gradients in model.calls if gradients):
+        raise Wrong("the model is in evaluation mode when it is called.", "evaluation mode", TRAIN_28, case=c)
+    if len(optimizer.rates) == 0:
+        raise Wrong("the optimizer's step is never called.", "no step", STEP_28, case=c)
+    if len(optimizer.rates) > 1:
+        raise Wrong(f"the optimizer's step is called {len(optimizer.rates)} times.", "two steps", STEP_28, case=c)
 
 
 @check(28)
 def todo_28(t, train_step):
-    """train_step: loss and parameters after a step, for three optimizers, clipped and not, with old gradients."""
+    """train_step: loss and parameters after a step, clipped and not, with old gradients, with and without momentum."""
     V, C, B, T = t.sizes((7, 9), (3, 4), (2, 6), (5, 10))
 
-    def run(c):
-        model = copy.deepcopy(c.start).train(c.training)
-        for parameter, gradient in zip(model.parameters(), c.stale):
-            parameter.grad = gradient.clone()
-        optimizer, expected = c.optimizer(model), one_step(c)
-        arguments = {} if c.default else {"max_grad_norm": c.limit}
-        batch = [c.x, c.y] if c.training else (c.x, c.y)
-        try:
-            got = t.call(train_step, model, batch, optimizer, **arguments)
-        except Wrong as wrong:
-            raised(MISTAKES_28, c, wrong)
-        if not model.calls:
-            raise Wrong("the model is never called.", case=c)
-        # Clipping with and without PyTorch's 1e-6 in the denominator is the same to 1e-6.
-        tolerance = max(1e-9, 1e-5 * float((expected[1] - flat(c.start)).abs().max()))
-        number = torch.tensor(got, dtype=torch.float64) if type(got) is float else expected[0]
-        t.equal(("loss", "parameter vector after the step"), (number, flat(model)), expected, MISTAKES_28, c,
-                tolerance=tolerance)
-        loss_is_float(got)
-        return model, optimizer
+    def batch(V, B, T):
+        return t.randint(V - 1, B, T), t.randint(V - 1, B, T)  # the largest id does not occur
 
-    def case(optimizer, text, part, training=True, default=False):
-        c = SimpleNamespace(x=t.randint(V, B, T), y=t.randint(V, B, T), start=Small(t, V, C), optimizer=optimizer,
-                            training=training, default=default, limit=0.0)
-        c.y[0, :3] = 0
+    def case(V, B, T, clip, training=True, momentum=0.0):
+        """`clip` gives max_grad_norm, from the gradient's norm; None: it is not given."""
+        x, y = batch(V, B, T)
+        y[0, :3] = 0
+        c = SimpleNamespace(start=Small(t, V, C), x=x, y=y, training=training, default=clip is None,
+                            optimizer=lambda model: Descent(model, 0.5, momentum))
         c.stale = [t.randn(*p.shape) for p in c.start.parameters()]
-        gradients = torch.autograd.grad(mean_loss(c.start.train()(c.x), c.y), list(c.start.parameters()))
-        length = float(torch.stack([g.norm() for g in gradients]).norm())
-        c.start.calls.clear()
-        if default or part < 1:  # a norm above 1, so that clipping at the default of 1.0 shows
-            with torch.no_grad():
-                c.start.embedding.weight *= 8.0
-            gradients = torch.autograd.grad(mean_loss(c.start(c.x), c.y), list(c.start.parameters()))
-            length = float(torch.stack([g.norm() for g in gradients]).norm())
-            c.start.calls.clear()
-        c.limit = 1.0 if default else part * length
-        c.text = f"x and y of shape ({B}, {T}), V = {V}, {text}, gradient norm {length:.3f}, max_grad_norm " \
-                 f"{'not given' if default else format(c.limit, '.3f')}"
+        length = loss = 0.0
+        # Weights with which the gradient's norm is long enough (its square is above each limit below, and half of it
+        # above 1.0), and the loss is not nearly the same when it is rounded to four digits.
+        while length < 3 or near(round(loss, 4), loss):
+            t.fill(c.start, 2.0)
+            t.fill(c.start.table, 8.0)
+            model = copy.deepcopy(c.start).train()
+            value = mean_loss(model(x), y)
+            length, loss = float(norm(torch.autograd.grad(value, list(model.parameters())))), value.item()
+        c.limit = 1.0 if c.default else clip(length)
+        c.text = f"x and y of shape ({B}, {T}), V = {V}, SGD{' with momentum' if momentum else ''}, gradient norm " \
+                 f"{length:.3f}, max_grad_norm {'not given' if c.default else format(c.limit, '.3f')}"
         return c
 
-    def sgd(model):
-        return Descent(model.parameters(), 0.5)
+    def step(c, model, batch, optimizer, expected, mistakes=()):
+        """One train_step of the learner's: are the loss and the parameters after it the expected ones?"""
+        model.calls.clear()
+        optimizer.rates.clear()
+        try:
+            got = t.call(train_step, model, batch, optimizer, **({} if c.default else {"max_grad_norm": c.limit}))
+        except Wrong as wrong:
+            raised(ERRORS, c, wrong)
+        if type(got) is float:
+            one_float(got, RETURN_28)
+        unharmed(model, settings(c.start), c)
+        number = torch.tensor(got, dtype=torch.float64) if type(got) is float else expected[0]
+        # Clipping with and without PyTorch's 1e-6 in the denominator is the same to 1e-6.
+        tolerance = max(1e-9, 1e-5 * float((expected[1] - flat(c.start)).abs().max()))
+        right = near(float(number), float(expected[0]))
+        if not right or not same(flat(model), expected[1], tolerance=tolerance):
+            noted(c, model, optimizer)
+            t.name_it(mistakes, c, (number, flat(model)), tolerance, expected)
+            if not right:
+                raise not_near(float(expected[0]), float(number), LOSS_28, c)
+            t.equal("parameter vector after the step", flat(model), expected[1], (), c, tolerance=tolerance)
+        one_float(got, RETURN_28)
+        if not all(part.training for part in model.modules()):
+            raise Wrong("the model is left in evaluation mode; after a step it is in training mode.",
+                        "evaluation mode afterwards", TRAIN_28, case=c)
 
-    run(case(sgd, "SGD", 0.3))
-    run(case(sgd, "SGD", 3.0, training=False))
-    run(case(sgd, "SGD", 1.0, default=True))
-    for make, text in ((lambda m: Descent(m.parameters(), 0.2, momentum=0.9), "SGD with momentum"),
-                       (lambda m: Descent(m.parameters(), 0.05, adam=True), "Adam")):
-        c = case(make, text, 0.5)
-        model, optimizer = run(c)
-        expected = copy.deepcopy(c.start)
-        steps = make(expected)
-        for _ in range(2):  # and once more with the same model and optimizer
-            oracle.train_step(expected, (c.x, c.y), steps, c.limit)
-        t.call(train_step, model, (c.x, c.y), optimizer, c.limit)
-        t.equal("parameter vector after a second step", flat(model), flat(expected), (), c,
-                tolerance=1e-5 * float((flat(expected) - flat(c.start)).abs().max()))
-    away(t, lambda model: train_step(model, (c.x, c.y), sgd(model)), c)
-    return "loss and parameters for SGD, momentum and Adam, clipped and not"
+    def run(c):
+        model, expected = copy.deepcopy(c.start).train(c.training), one_step(c)
+        for parameter, gradient in zip(model.parameters(), c.stale):
+            parameter.grad = gradient.clone()
+        optimizer = c.optimizer(model)
+        step(c, model, [c.x, c.y] if c.training else (c.x, c.y), optimizer, expected, MISTAKES_28)
+        return model, optimizer
 
+    def again(c, model, optimizer):
+        """A second step with the same model and optimizer, and a batch of one position."""
+        second, truth = batch(V, 1, 1), copy.deepcopy(c.start)
+        steps = c.optimizer(truth)
+        oracle.train_step(truth, (c.x, c.y), steps, c.limit)
+        loss = oracle.train_step(truth, second, steps, c.limit)
+        c.text = f"a second step, x and y of shape (1, 1), V = {V}, SGD with momentum, max_grad_norm {c.limit:.3f}"
+        step(c, model, second, optimizer, (torch.tensor(loss, dtype=torch.float64), flat(truth)))
 
-def away(t, run, c):
-    """The same with a model that lives on another device than the batches."""
-    model = copy.deepcopy(c.start)
-    Faraway.send(*model.parameters(), *model.buffers())
-    try:
-        t.elsewhere(lambda: run(model), ())
-    except Wrong:
-        raise Wrong("the batches are not moved to the model's device.", "batch not moved to the model's device",
-                    DEVICE_28) from None
+    # Of at most 81 numbers that are not 0, the largest is above a tenth of their norm.
+    first = case(V, B, T, lambda norm: min(0.5, norm / 10))
+    run(first)
+    run(case(V + 3, 1, T + 1, lambda norm: norm * 2.5, training=False))
+    run(case(V, B + 1, 1, None))
+    c = case(V, B, T, lambda norm: norm / 2, momentum=0.9)
+    again(c, *run(c))
+    away(t, lambda model: train_step(model, (first.x, first.y), Descent(model, 0.5)), first.start)
+    return "loss and parameters, clipped and not, with and without momentum"
 
 
 # --- TODO 29: evaluate -------------------------------------------------------------------------------------------
 
 MEAN_29 = "mean over all positions of all batches: sum of (loss * positions) / sum of positions"
-MODE_29 = "model.eval() and no gradients inside; the old mode again at the end"
+MODE_29 = "evaluation mode and no gradients inside; the old mode again at the end"
+RETURN_29 = "return the mean, as a float"
 
 
-def losses(c, training=False, target="y"):
-    """[(mean loss, B, T)] of all batches."""
-    model = copy.deepcopy(c.start).train(training)
+def losses(c, target="y"):
+    """[(mean loss, B, T)] of all batches, in evaluation mode. Small looks at each position alone: one call will do."""
+    x, y = (torch.cat([batch[i].flatten() for batch in c.batches]) for i in (0, 1))
     with torch.no_grad():
-        return [(float(mean_loss(model(x), y if target == "y" else x)), *x.shape) for x, y in c.batches]
+        found = F.cross_entropy(copy.deepcopy(c.start).double().eval()(x), y if target == "y" else x, reduction="none")
+    shapes = [x.shape for x, _ in c.batches]
+    return [(float(loss.mean()), B, T) for loss, (B, T) in zip(found.split([B * T for B, T in shapes]), shapes)]
 
 
 def weighted(found, weight=lambda loss, B, T: B * T):
-    return sum(one[0] * weight(*one) for one in found) / sum(weight(*one) for one in found)
+    total = sum(weight(*one) for one in found)
+    return sum(one[0] * weight(*one) for one in found) / total if total else None
 
 
 MISTAKES_29 = [
     Mistake("mean of the batches' means", "each batch counts the same; a batch counts by its number of positions",
             line=MEAN_29, makes=lambda c: weighted(losses(c), lambda *one: 1)),
-    Mistake("weighted by the batch size only", "a batch counts by its number of positions, B * T, not by B alone",
+    Mistake("weighted by the batch size only", "each batch counts by its number of sequences; it should by its number "
+            "of positions, B * T",
             line=MEAN_29, makes=lambda c: weighted(losses(c), lambda loss, B, T: B)),
     Mistake("sum instead of mean", "you return the sum of the batches' losses", line=MEAN_29,
             makes=lambda c: sum(one[0] for one in losses(c))),
@@ -281,82 +379,97 @@ MISTAKES_29 = [
     Mistake("only the last batch", "only the last batch counts", line=MEAN_29, makes=lambda c: losses(c)[-1][0]),
     Mistake("last batch left out", "the last batch is left out", line=MEAN_29,
             makes=lambda c: weighted(losses(c)[:-1])),
-    Mistake("training mode", "the model is in training mode, so its dropout is active", line=MODE_29,
-            makes=lambda c: weighted(losses(c, training=True))),
+    Mistake("not all batches", "only the first 200 batches count", line=MEAN_29,
+            makes=lambda c: weighted(losses(c)[:200])),
     Mistake("x as target", "the loss compares with x; the targets are y", line=MEAN_29,
             makes=lambda c: weighted(losses(c, target="x"))),
     Mistake("perplexity returned", "you return exp(loss); return the loss", line=MEAN_29,
             makes=lambda c: math.exp(weighted(losses(c)))),
     Mistake("bits instead of nats", "you return the loss in bits; PyTorch's and ours is in nats", line=MEAN_29,
             makes=lambda c: weighted(losses(c)) / math.log(2)),
+    Mistake("remembers an earlier call", "you return the loss of the call before: it was the same model with other "
+            "weights, or with another loader", line=MEAN_29, makes=lambda c: c.earlier),
 ]
-
-
-def close(got, made, tolerance=1e-5):
-    return isinstance(got, float) and isinstance(made, float) and abs(got - made) <= tolerance * (1 + abs(made))
 
 
 @check(29)
 def todo_29(t, evaluate):
     """evaluate: the mean over unequal batches, modes, gradients, an empty loader."""
     V, C = t.sizes((7, 9), (3, 4))
+    earlier = None
 
-    def case(shapes, training, loader=lambda batches: batches, what="a list of"):
-        c = SimpleNamespace(start=Small(t, V, C), training=training,
-                            batches=[(t.randint(V, *shape), t.randint(V, *shape)) for shape in shapes])
-        c.loader = loader(c.batches)
-        c.text = f"{what} {len(shapes)} batches of shapes {', '.join(map(str, shapes))}, model in " \
+    def batches(*shapes):
+        return [(t.randint(V, *shape), t.randint(V, *shape)) for shape in shapes]
+
+    def restored(model, training, c, when="afterwards"):
+        if model.training != training or model.dropout.training != training:
+            modes = ("training", "evaluation") if training else ("evaluation", "training")
+            raise Wrong(f"the model was in {modes[0]} mode before, and is in {modes[1]} mode {when}.",
+                        "mode not restored", MODE_29, case=c)
+
+    def run(model, found, training, loader=None, loose=1):
+        """evaluate(model, loader) is the mean over `found`, the loader's batches."""
+        nonlocal earlier
+        model.train(training).calls.clear()
+        kind = "list" if loader is None else "DataLoader"
+        shapes = ", ".join(str(tuple(x.shape)) for x, _ in found[:4]) + (", ..." if len(found) > 4 else "")
+        c = SimpleNamespace(start=copy.deepcopy(model), batches=found, earlier=earlier)
+        c.text = f"a {kind} of {len(found)} batch{'es' if len(found) > 1 else ''} of shape {shapes}, model in " \
                  f"{'training' if training else 'evaluation'} mode"
-        return c
-
-    def windows(batches):
-        return DataLoader(TensorDataset(*batches[0]), batch_size=4)
-
-    sizes = t.sizes((1, 2), (3, 5), (6, 9), (10, 12))
-    cases = [case([(sizes[1], sizes[2]), (sizes[0], sizes[2] + 4), (2, sizes[1])], training)
-             for training in (True, False)]
-    cases.append(case([(9, 6)], True, windows, "a DataLoader (batch_size 4) of"))
-    cases.append(case([(1, 5)], False))
-    for c in cases:
-        model = copy.deepcopy(c.start).train(c.training)
-        x, y = c.batches[0]
-        c.batches = [(x[i:i + 4], y[i:i + 4]) for i in range(0, len(x), 4)] if len(x) == 9 else c.batches
+        right = earlier = weighted(losses(c))
         try:
-            got = t.call(evaluate, model, c.loader)
+            got = t.call(evaluate, model, found if loader is None else loader)
         except Wrong as wrong:
-            raised(MISTAKES_28[-1:], c, wrong)
-        if any(training for training, _ in model.calls):
-            raise Wrong("the model is called in training mode, so its dropout is active.", "training mode", MODE_29,
-                        case=c)
-        loss_is_float(got)
-        right = weighted(losses(c))
-        if not close(got, right):
+            raised(ERRORS, c, wrong)
+        unharmed(model, settings(c.start), c)
+        if any(True in modes for modes, _ in model.calls):
+            raise Wrong("the model is called in training mode.", "training mode", MODE_29, case=c)
+        one_float(got, RETURN_29)
+        if not near(got, right, loose):
             for mistake in MISTAKES_29:
-                made = mistake.makes(c) if len(c.batches) > 1 or mistake.line == MODE_29 else None
-                if close(got, made) and not close(made, right):
+                made = mistake.makes(c)
+                if made is not None and near(got, made, loose) and not near(made, right, loose):
                     raise mistake_made(mistake, c)
-            raise Wrong(f"expected {right:.6f}, yours is {got:.6f}.", line=MEAN_29, case=c)
+            raise not_near(right, got, MEAN_29, c)
         if any(gradients for _, gradients in model.calls):
             raise Wrong("the model is called with gradients switched on: that costs memory and time.", "gradients on",
                         MODE_29, case=c)
-        if model.training != c.training or model.dropout.training != c.training:
-            raise Wrong(f"the model was in {'training' if c.training else 'evaluation'} mode before, and is in the "
-                        "other mode afterwards.", "mode not restored", MODE_29, case=c)
+        restored(model, training, c)
         if not torch.equal(flat(model), flat(c.start)):
-            raise Wrong("evaluate changes the model's weights.", "weights changed", MEAN_29, case=c)
-    c = cases[0]
+            raise Wrong("evaluate changes the model's weights.", "weights changed", MODE_29, case=c)
+        return c
+
+    small, middle, large = t.sizes((1, 2), (3, 5), (6, 9))
+    model, unequal = Small(t, V, C), batches((middle, large), (small, large + 4), (2, middle))
+    first = run(model, unequal, True)
+    t.fill(model, 2.0)  # the same model and loader, but other weights
+    run(model, unequal, False)
+    # Longer than what a limit "for an estimate" lets through: nanoGPT's is 200.
+    run(model, batches(*[(1, 1 + i % 3) for i in range(210)]), True, loose=10)
+    x, y = batches((9, 6))[0]
+    loader = DataLoader(TensorDataset(x, y), batch_size=4)
+    run(Small(t, V, C).float(), list(zip(x.split(4), y.split(4))), True, loader, loose=10)
+    # A model that is sure of id 0: its loss is exactly 0 where that is right, and 50.12345 where it is wrong.
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.zero_()
+        model.top.bias[0] = 50.12345
+    for target in (1, 0):
+        run(model, [(t.randint(V, 1, 1), torch.tensor([[target]]))], False)
     for because, loader in (("an empty loader", []), ("a DataLoader without items", DataLoader([]))):
-        t.refuses(evaluate, copy.deepcopy(c.start), loader, because=because)
-    away(t, lambda model: evaluate(model, c.loader), c)
+        model.train()
+        t.refuses(evaluate, model, loader, because=because)
+        restored(model, True, None, f"after the ValueError for {because}")
+    away(t, lambda model: evaluate(model, unequal), first.start)
     return "the mean over unequal batches, modes, gradients and an empty loader"
 
 
 # --- TODO 30: train ----------------------------------------------------------------------------------------------
 
-LOOP_30 = "for each epoch: for each batch of train_loader: train_step; then evaluate on val_loader"
-SCHEDULER_30 = "scheduler.step() after each train_step"
-ON_STEP_30 = "on_step(step, loss), step = 0, 1, 2, ... to the end"
-HISTORY_30 = '{"train_loss": one per step, "val_loss": one per epoch}'
+LOOP_30 = "for each epoch: one train_step for each batch of train_loader; then evaluate on val_loader"
+SCHEDULER_30 = "the scheduler steps once after each train_step"
+ON_STEP_30 = "on_step is told step and loss after each step; step = 0, 1, 2, ... to the end"
+HISTORY_30 = "return a dict of two lists: train_loss, one per step, and val_loss, one per epoch"
 
 
 class Reshuffled:
@@ -376,18 +489,24 @@ class Reshuffled:
 def set_up(c):
     """Fresh (model, train_loader, optimizer, scheduler) for case c."""
     model = copy.deepcopy(c.start)
-    optimizer = Descent(model.parameters(), 0.3)
+    optimizer = Descent(model, 0.3, momentum=0.5)
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 0.8**step) if c.scheduled else None
     return model, Reshuffled(c.batches), optimizer, scheduler
 
 
+RATES, STEPS, TOLD = "learning rates (of each step, and after the last)", "on_step's steps", "on_step's losses"
+
+
 def training_run(c, *, schedule="step", validate="epoch", number="all", epochs=None, on="val", store="step",
-                 told="loss", again=True, twice=False):
-    """What one run of train leaves behind, as lists of numbers, with something done otherwise."""
+                 told="loss", again=True, twice=False, weights=None):
+    """What one run of train leaves behind, as lists of numbers, with something done otherwise. The weights before, and
+    after each step, go into the list `weights`."""
     model, loader, optimizer, scheduler = set_up(c)
+    weights = [] if weights is None else weights
+    weights.append(flat(model))
     if not again:
         loader.epochs = loader.epochs[:1]
-    out = {"train_loss": [], "val_loss": [], "learning rates": [], "on_step's steps": [], "on_step's losses": []}
+    out = {"train_loss": [], "val_loss": [], RATES: [], STEPS: [], TOLD: []}
 
     def check_now():
         out["val_loss"].append(oracle.evaluate(model, c.val if on == "val" else loader))
@@ -401,14 +520,15 @@ def training_run(c, *, schedule="step", validate="epoch", number="all", epochs=N
             if scheduler and (schedule == "before" or (schedule == "once more" and not count)):
                 scheduler.step()
             loss = oracle.train_step(model, batch, optimizer)
+            weights.append(flat(model))
             if twice:
                 optimizer.step()
-            if scheduler and schedule in ("step", "once more"):
+            for _ in range({"step": 1, "once more": 1, "twice": 2}.get(schedule, 0) if scheduler else 0):
                 scheduler.step()
             out["train_loss"].append(loss)
             if c.told:
-                out["on_step's steps"].append({"all": count, "epoch": i, "one": count + 1, "epochs": epoch}[number])
-                out["on_step's losses"].append(loss)
+                out[STEPS].append({"all": count, "epoch": i, "one": count + 1, "epochs": epoch}[number])
+                out[TOLD].append(loss)
             count += 1
             if validate == "step":
                 check_now()
@@ -423,21 +543,27 @@ def training_run(c, *, schedule="step", validate="epoch", number="all", epochs=N
             check_now()
     if validate == "end":
         check_now()
-    out["learning rates"] = optimizer.rates
+    out[RATES] = rates(optimizer)
     if told == "nothing":
-        out["on_step's steps"], out["on_step's losses"] = [], []
+        out[STEPS], out[TOLD] = [], []
     if told == "swapped":
-        out["on_step's steps"], out["on_step's losses"] = out["on_step's losses"], out["on_step's steps"]
+        out[STEPS], out[TOLD] = out[TOLD], out[STEPS]
     return out
 
 
+def rates(optimizer):
+    return [*optimizer.rates, optimizer.param_groups[0]["lr"]]
+
+
 MISTAKES_30 = [
-    Mistake("scheduler steps once per epoch", "scheduler.step() comes once per epoch; it belongs after each optimizer "
+    Mistake("scheduler steps once per epoch", "the scheduler steps once per epoch; it should after each optimizer "
             "step", line=SCHEDULER_30, makes=lambda c: training_run(c, schedule="epoch")),
-    Mistake("scheduler steps too early", "scheduler.step() comes before the optimizer's step; it belongs after it",
+    Mistake("scheduler steps too early", "the scheduler steps before the optimizer does; it should after it",
             line=SCHEDULER_30, makes=lambda c: training_run(c, schedule="before")),
-    Mistake("scheduler steps too early", "scheduler.step() is called once before the first step", line=SCHEDULER_30,
+    Mistake("scheduler steps too early", "the scheduler steps once before the first step", line=SCHEDULER_30,
             makes=lambda c: training_run(c, schedule="once more")),
+    Mistake("scheduler steps twice", "the scheduler steps twice after each step", line=SCHEDULER_30,
+            makes=lambda c: training_run(c, schedule="twice")),
     Mistake("two optimizer steps per batch", "train_step makes the optimizer's step already; you make a second one",
             line=LOOP_30, makes=lambda c: training_run(c, twice=True)),
     Mistake("scheduler ignored", "the scheduler never steps", line=SCHEDULER_30,
@@ -472,80 +598,42 @@ MISTAKES_30 = [
             makes=lambda c: training_run(c, epochs=c.epochs - 1)),
     Mistake("one epoch too many", "there is one epoch too many", line=LOOP_30,
             makes=lambda c: training_run(c, epochs=c.epochs + 1)),
-    Mistake("on_step or scheduler may be None", "scheduler and on_step are None when they are not given: ask before "
-            "you use them", line=ON_STEP_30,
-            raises=lambda c, e: isinstance(e, (TypeError, AttributeError)) and "NoneType" in str(e)),
+    Mistake("on_step may be None", "on_step is None when it is not given: ask before you call it", line=ON_STEP_30,
+            raises=lambda c, e: not c.told and "'NoneType' object is not callable" in str(e)),
+    Mistake("scheduler may be None", "scheduler is None when it is not given: ask before you use it", line=SCHEDULER_30,
+            raises=lambda c, e: not c.scheduled and "'NoneType' object has no attribute 'step'" in str(e)),
     Mistake("the same batches in each epoch", "the batches are collected once; go through train_loader anew in each "
             "epoch, so that it can shuffle", line=LOOP_30, makes=lambda c: training_run(c, again=False)),
 ]
 
 
 def alike(got, right):
-    return len(got) == len(right) and all(
-        isinstance(a, (int, float)) and abs(a - b) <= 1e-6 * (1 + abs(b)) for a, b in zip(got, right))
+    return len(got) == len(right) and all(near(a, b, 3) for a, b in zip(got, right))
 
 
-@check(30, pieces={"train_step": oracle.train_step, "evaluate": oracle.evaluate})
-def todo_30(t, train):
-    """train: histories, learning rates, on_step and the trained weights, against the same run with PyTorch's steps."""
-    V, C = t.sizes((6, 8), (3, 4))
-    n = 2  # batches per epoch: each known mistake trains anew
+def unlike(what, got, right):
+    """A sentence on how the numbers in the list `got` are not those in `right`."""
+    if len(got) != len(right):
+        return f"{what}: expected {len(right)} numbers, yours are {len(got)}."
+    i, a, b = next((i, a, b) for i, (a, b) in enumerate(zip(right, got)) if not near(b, a, 3))
+    a, b = shown(a, b) if isinstance(b, (int, float)) else (f"{a:.4g}", kind_of(b))
+    return f"{what}, entry {i} (counted from 0): expected {a}, yours is {b}."
 
-    def case(epochs, scheduled, told, by_name=True):
-        def batch():
-            return t.randint(V, 2, 5), t.randint(V, 2, 5)
-        c = SimpleNamespace(start=Small(t, V, C), epochs=epochs, scheduled=scheduled, told=told, by_name=by_name,
-                            batches=[[batch() for _ in range(n)] for _ in range(max(epochs, 1))],
-                            val=[batch(), (t.randint(V, 1, 3), t.randint(V, 1, 3))],
-                            text=f"{epochs} epochs of {n} batches, {'a' if scheduled else 'no'} scheduler, "
-                                 f"{'with' if told else 'without'} on_step")
-        return c
 
-    for c in (case(3, True, True), case(2, False, False), case(2, True, False, by_name=False), case(0, False, True)):
-        model, loader, optimizer, scheduler = set_up(c)
-        notes, weights = [], []
-        kwargs = {"scheduler": scheduler} if c.scheduled else {}
-        kwargs |= {"on_step": note_taker(model, notes, weights)} if c.told else {}
-        extra = () if c.by_name else tuple(kwargs.values())
-        try:
-            history = t.call(train, model, loader, c.val, optimizer, c.epochs, *extra, **(kwargs if c.by_name else {}))
-        except Wrong as wrong:
-            raised(MISTAKES_30, c, wrong)
-        if not isinstance(history, dict):
-            there = "None" if history is None else f"a {type(history).__name__}"
-            raise Wrong(f"it should return a dict, but it returns {there}.",
-                        "nothing returned" if history is None else "not a dict", HISTORY_30, case=c)
-        for key in ("train_loss", "val_loss"):
-            if key not in history:
-                shown = ", ".join(ascii(k) for k in history)
-                raise Wrong(f"the key {key} is missing; yours are {shown}.", "wrong keys", HISTORY_30, case=c)
-            if not isinstance(history[key], (list, tuple)):
-                raise Wrong(f"{key} should be a list, but it is a {type(history[key]).__name__}.", "not a list",
-                            HISTORY_30, case=c)
-            bad = next((v for v in history[key] if type(v) is not float), None)
-            if bad is not None:
-                raise Wrong(f"{key} should hold floats, but it holds a {type(bad).__name__}.", "not floats", HISTORY_30,
-                            case=c)
-        got = {"train_loss": history["train_loss"], "val_loss": history["val_loss"], "learning rates": optimizer.rates,
-               "on_step's steps": [step for step, _ in notes], "on_step's losses": [loss for _, loss in notes]}
-        right = training_run(c)
-        for key, expected in right.items():
-            if alike(got[key], expected):
-                continue
-            for mistake in MISTAKES_30:
-                made = mistake.makes(c) if mistake.makes else {}
-                if made and all(alike(got[k], made[k]) for k in made):
-                    raise mistake_made(mistake, c)
-            shown = [", ".join(f"{v:.4g}" if isinstance(v, (int, float)) else type(v).__name__ for v in values[:6])
-                     for values in (expected, got[key])]
-            raise Wrong(f"{key}: expected {len(expected)} numbers ({shown[0]} ...), yours are {len(got[key])} "
-                        f"({shown[1]} ...).", line=LOOP_30, case=c)
-        final = training_weights(c)
-        t.equal("weights after training", flat(model), final[-1], (), c, tolerance=1e-6)
-        if c.told and notes and not all(same(a, b, tolerance=1e-6) for a, b in zip(weights, final)):
-            raise Wrong("on_step is called before the optimizer's step.", "on_step called too early", ON_STEP_30,
-                        case=c)
-    return "histories, learning rates, on_step and weights of four runs"
+def two_lists(history, c):
+    """Raise Wrong if `history` is not a dict of two lists of floats."""
+    if not isinstance(history, dict):
+        raise Wrong(f"it should return a dict, but it returns {kind_of(history)}.",
+                    "nothing returned" if history is None else "not a dict", HISTORY_30, case=c)
+    if set(history) != {"train_loss", "val_loss"}:
+        there = "the keys are " + ", ".join(ascii(key) for key in history) if history else "the dict is empty"
+        raise Wrong(f"{there}; they should be 'train_loss' and 'val_loss'.", "wrong keys", HISTORY_30, case=c)
+    for key, values in history.items():
+        if not isinstance(values, list):
+            raise Wrong(f"{key} should be a list, but it is {kind_of(values)}.", "not a list", HISTORY_30, case=c)
+        bad = [v for v in values if type(v) is not float]
+        if bad:
+            raise Wrong(f"{key} should hold floats, but it holds {kind_of(bad[0])}.", "not floats", HISTORY_30, case=c)
 
 
 def note_taker(model, notes, weights):
@@ -553,17 +641,88 @@ def note_taker(model, notes, weights):
     def on_step(step, loss):
         notes.append((step, loss))
         weights.append(flat(model))
+        return True  # whatever it returns, training goes on
     return on_step
 
 
-def training_weights(c):
-    """The weights after each step, and at the end."""
-    model, loader, optimizer, scheduler = set_up(c)
-    found = []
-    for _ in range(c.epochs):
-        for batch in loader:
-            oracle.train_step(model, batch, optimizer)
-            found.append(flat(model))
-            if scheduler:
-                scheduler.step()
-    return [*found, flat(model)]
+@check(30, pieces={"train_step": oracle.train_step, "evaluate": oracle.evaluate})
+def todo_30(t, train):
+    """train: histories, learning rates, on_step and the trained weights, against the same run with PyTorch's steps."""
+    V, C = t.sizes((6, 8), (3, 4))
+
+    def batch(B, T):
+        return t.randint(V, B, T), t.randint(V, B, T)
+
+    def case(epochs, n, scheduled=False, told=False, by_name=True, start=None):
+        c = SimpleNamespace(start=start or Small(t, V, C), epochs=epochs, scheduled=scheduled, told=told,
+                            by_name=by_name, batches=[[batch(2, 5) for _ in range(n)] for _ in range(max(epochs, 1))],
+                            val=[batch(2, 5), batch(1, 3)])
+        c.text = f"{epochs} epoch{'' if epochs == 1 else 's'} of {n} batch{'' if n == 1 else 'es'}, " \
+                 f"{'a' if scheduled else 'no'} scheduler, {'with' if told else 'without'} on_step"
+        return c
+
+    def trained(c):
+        """Run the learner's train -> (what it leaves behind, as training_run does; the model; its weights when on_step
+        was called)."""
+        model, loader, optimizer, scheduler = set_up(c)
+        notes, weights = [], []
+        kwargs = {"scheduler": scheduler} if c.scheduled else {}
+        kwargs |= {"on_step": note_taker(model, notes, weights)} if c.told else {}
+        extra = () if c.by_name else tuple(kwargs.values())
+        kept = [(x.clone(), y.clone()) for x, y in itertools.chain(*c.batches)]
+        try:
+            history = t.call(train, model, loader, c.val, optimizer, c.epochs, *extra, **(kwargs if c.by_name else {}))
+        except Wrong as wrong:
+            raised(MISTAKES_30, c, wrong)
+        for was, now in zip(kept, itertools.chain(*c.batches)):
+            if not all(map(torch.equal, was, now)):
+                raise Wrong("it changes a batch of train_loader in place.", "changes its input", case=c)
+        two_lists(history, c)
+        unharmed(model, settings(c.start), c)
+        return {**history, RATES: rates(optimizer), STEPS: [step for step, _ in notes],
+                TOLD: [loss for _, loss in notes]}, model, weights
+
+    def run(c, right, steps):
+        got, model, weights = trained(c)
+        wrong = [key for key in right if not alike(got[key], right[key])]
+        for mistake in MISTAKES_30 if wrong else ():
+            made = mistake.makes(c) if mistake.makes else {}
+            if made and all(alike(got[key], made[key]) for key in made):
+                raise mistake_made(mistake, c)
+        if wrong:  # the right number of steps with wrong learning rates: that is the reason for wrong losses
+            key = RATES if RATES in wrong and len(got[RATES]) == len(right[RATES]) else wrong[0]
+            line = ON_STEP_30 if key in (STEPS, TOLD) else SCHEDULER_30 if key == RATES and c.scheduled else LOOP_30
+            raise Wrong(unlike(key, got[key], right[key]), line=line, case=c)
+        t.equal("parameter vector after training", flat(model), steps[-1], (), c, tolerance=1e-5)
+        if any(type(step) is not int for step in got[STEPS]):
+            raise Wrong("on_step should get step as an int.", "step is no int", ON_STEP_30, case=c)
+        for i, mine in enumerate(weights):
+            if not same(mine, steps[i + 1], tolerance=1e-5):
+                made = next((n for n, right in enumerate(steps) if same(mine, right, tolerance=1e-5)), None)
+                raise Wrong(f"on_step is not called right after step {i}: the model's weights are those after "
+                            f"{'other' if made is None else made} steps, not after {i + 1}.",
+                            made and f"on_step called too {'early' if made <= i else 'late'}", ON_STEP_30, case=c)
+
+    def expected(c):
+        steps = []
+        return training_run(c, weights=steps), steps
+
+    for c in (case(3, 2, scheduled=True, told=True), case(2, 2, told=True), case(2, 1, scheduled=True, by_name=False),
+              case(0, 2, told=True)):
+        run(c, *expected(c))
+    # Many epochs, in which the validation loss rises and falls: nothing may stop there, or go back to the best.
+    rises_and_falls = last_is_best = False
+    while last_is_best or not rises_and_falls:
+        c = case(12, 1, start=t.fill(nn.Embedding(V, V).double()))
+        right, steps = expected(c)
+        rises = [b > a for a, b in itertools.pairwise(right["val_loss"])]
+        rises_and_falls = (True, False) in itertools.pairwise(rises)
+        last_is_best = right["val_loss"][-1] == min(right["val_loss"])
+    run(c, right, steps)
+    # Many batches: no limit may be left from trying out. They are counted only, because a second run takes time.
+    c = case(1, 110, told=True, start=nn.Embedding(V, V).double())
+    got, _, _ = trained(c)
+    for key, line in (("train_loss", LOOP_30), (STEPS, ON_STEP_30)):
+        if len(got[key]) != 110:
+            raise Wrong(f"{key}: expected 110 numbers, yours are {len(got[key])}.", line=line, case=c)
+    return "histories, learning rates, on_step and weights of six runs"

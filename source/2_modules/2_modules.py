@@ -140,10 +140,10 @@ class TwoLayerNet(nn.Module):
 checks.todo_4(TwoLayerNet)
 ### BEGIN HIDDEN TESTS
 _net = TwoLayerNet(3, 5, 2)
-assert type(_net.fc1) is nn.Linear and type(_net.fc2) is nn.Linear
-_sizes = {_name: tuple(_p.shape) for _name, _p in _net.named_parameters()}
-assert _sizes["fc1.weight"] == (5, 3) and _sizes["fc1.bias"] == (5,)
-assert _sizes["fc2.weight"] == (2, 5) and _sizes["fc2.bias"] == (2,)
+assert isinstance(_net.fc1, nn.Linear) and isinstance(_net.fc2, nn.Linear)
+assert _net.fc1.weight.shape == (5, 3) and _net.fc1.bias.shape == (5,)
+assert _net.fc2.weight.shape == (2, 5) and _net.fc2.bias.shape == (2,)
+assert {id(_net.fc1.weight), id(_net.fc2.weight)} <= {id(_p) for _p in _net.parameters()}, "an optimizer finds both"
 ### END HIDDEN TESTS
 
 # %% test="5" points=2

@@ -316,7 +316,7 @@ checks.todo_12(MultiHeadAttention)
 ### BEGIN HIDDEN TESTS
 _layer = MultiHeadAttention(6, 3, dropout=0.25)
 assert sum(p.numel() for p in _layer.parameters()) == 4 * (6 * 6 + 6), "four linear layers with bias"
-assert type(_layer.dropout) is nn.Dropout and _layer.dropout.p == 0.25
+assert isinstance(_layer.dropout, nn.Dropout) and _layer.dropout.p == 0.25
 try:
     MultiHeadAttention(6, 4)
 except ValueError:

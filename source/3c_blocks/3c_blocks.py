@@ -145,7 +145,7 @@ checks.todo_14(FeedForward)
 _net = FeedForward(6, dropout=0.25)
 _shapes = [tuple(_p.shape) for _layer in (_net.expand, _net.project) for _p in (_layer.weight, _layer.bias)]
 assert _shapes == [(24, 6), (24,), (6, 24), (6,)], "expand: C to 4C, project: 4C to C"
-assert type(_net.dropout) is nn.Dropout and _net.dropout.p == 0.25
+assert isinstance(_net.dropout, nn.Dropout) and _net.dropout.p == 0.25
 assert tuple(FeedForward(6, 10).expand.weight.shape) == (10, 6), "a hidden_dim that is given counts"
 ### END HIDDEN TESTS
 

@@ -148,9 +148,9 @@ checks.todo_18(TinyLLM)
 _model = TinyLLM(11, embed_dim=12, num_heads=3, num_layers=2, max_len=7, dropout=0.25)
 assert _model.max_len == 7 and type(_model.blocks) is nn.ModuleList and len(_model.blocks) == 2
 assert len({_p.data_ptr() for _p in _model.blocks.parameters()}) == 2 * 16, "each block has its own weights"
-assert type(_model.final_norm) is nn.LayerNorm and tuple(_model.head.weight.shape) == (11, 12)
+assert isinstance(_model.final_norm, nn.LayerNorm) and tuple(_model.head.weight.shape) == (11, 12)
 assert all(_b.attention.dropout.p == _b.feed_forward.dropout.p == 0.25 for _b in _model.blocks)
-assert sum(type(_m) is nn.Dropout for _m in _model.modules()) == 4, "dropout lives in the blocks only"
+assert sum(isinstance(_m, nn.Dropout) for _m in _model.modules()) == 4, "dropout lives in the blocks only"
 assert tuple(_model.positional_encoding.table.shape) == (7, 12)
 ### END HIDDEN TESTS
 

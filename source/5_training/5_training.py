@@ -124,7 +124,7 @@ class TextDataset(torch.utils.data.Dataset):
         if not -len(self) <= i < len(self):
             raise IndexError(f"there is no window {i}: the dataset has {len(self)}")
         if i < 0:
-            i += len(self)
+            i = i + len(self)
         x = self.ids[i : i + self.block_size]  # (block_size,)
         y = self.ids[i + 1 : i + 1 + self.block_size]  # (block_size,)
         return x, y

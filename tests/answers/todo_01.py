@@ -76,7 +76,7 @@ def _():
     return changed(zeros=lambda rows, n: torch.ones(n, n), ones=lambda rows, n: torch.zeros(n, n))
 
 
-@wrong("memory that was never set", named=None)
+@wrong("memory that was never set", named="zeros not all zero")
 def _():
     return changed(zeros=lambda rows, n: torch.empty(n, n))
 
@@ -111,12 +111,39 @@ def _():
     return changed(noise=lambda rows, n: (torch.rand(n, n) * 2 - 1) * 3**0.5)
 
 
-@wrong("same noise on each call", named=True)
+@wrong("the seed set inside", named="random seed")
 def _():
     def noise(rows, n):
         torch.manual_seed(0)
         return torch.randn(n, n)
     return changed(noise=noise)
+
+
+@wrong("same noise on each call", named=True)
+def _():
+    kept = {}
+    return changed(noise=lambda rows, n: kept.setdefault(n, torch.randn(n, n)))
+
+
+@wrong("one tensor for the noise of all calls", named="results share memory")
+def _():
+    kept = {}
+    return changed(noise=lambda rows, n: kept.setdefault(n, torch.empty(n, n)).normal_())
+
+
+@wrong("one row of noise for all", named="noise repeats its numbers")
+def _():
+    return changed(noise=lambda rows, n: torch.randn(n).expand(n, n))
+
+
+@wrong("no noise on the diagonal", named="noise repeats its numbers")
+def _():
+    return changed(noise=lambda rows, n: torch.randn(n, n).fill_diagonal_(0))
+
+
+@wrong("sorted noise", named="noise not independent")
+def _():
+    return changed(noise=lambda rows, n: torch.randn(n, n).sort(0).values)
 
 
 @wrong("noise ignores the seed", named=True)
@@ -131,6 +158,24 @@ def _():
 @wrong("hard-coded size", named=None)
 def _():
     return changed(zeros=lambda rows, n: torch.zeros(3, 3))
+
+
+@wrong("size of the example", named="wrong shape")
+def _():
+    return changed(from_list=lambda rows, n: torch.tensor([row[:3] for row in rows[:2]], dtype=torch.float32))
+
+
+@wrong("dtype guessed from the first number", named="works only for rows of one kind of number")
+def _():
+    return changed(from_list=lambda rows, n: torch.tensor([[type(rows[0][0])(x) for x in row] for row in rows]).float())
+
+
+@wrong("the same tensor twice", named=True)
+def _():
+    def create_tensors(rows, n):
+        zeros = torch.zeros(n, n)
+        return correct(rows, n) | {"zeros": zeros, "ones": zeros.add_(1)}
+    return create_tensors
 
 
 @wrong("missing entry", named=True)
@@ -209,4 +254,11 @@ def _():
     def noise(rows, n):
         radius = torch.sqrt(-2 * torch.log(1 - torch.rand(n, n)))
         return radius * torch.cos(2 * torch.pi * torch.rand(n, n))
+    return changed(noise=noise)
+
+
+@right("noise row by row, by the inverse of the distribution function")
+def _():
+    def noise(rows, n):
+        return torch.stack([torch.special.ndtri(torch.rand(n, dtype=torch.float64)).float() for _ in range(n)])
     return changed(noise=noise)

@@ -95,6 +95,11 @@ def _():
     return changed(row_mean=lambda a, b: a.sum(-1, keepdim=True))
 
 
+@wrong("divided by K - 1", named="off by a factor")
+def _():
+    return changed(row_mean=lambda a, b: a.sum(-1, keepdim=True) / max(1, a.shape[1] - 1))
+
+
 @wrong("detached", named="gradient cut")
 def _():
     return changed(product=lambda a, b: a.detach() * b.detach())
@@ -108,6 +113,50 @@ def _():
 @wrong("hard-coded dtype", named="float64")
 def _():
     return changed(sum=lambda a, b: a.float() + b.float())
+
+
+@wrong("only float64 kept", named="works only in float32 and float64")
+def _():
+    return changed(scores=lambda a, b: a @ b.T if a.dtype == torch.float64 else a.float() @ b.float().T)
+
+
+@wrong("float32 inside", named="works only in float32 and bfloat16")
+def _():
+    return changed(scores=lambda a, b: (a.float() @ b.float().T).to(a.dtype))
+
+
+@wrong("view of a transposed table", named="works only on contiguous tensors")
+def _():
+    return changed(sum=lambda a, b: (a.view(-1) + b.view(-1)).view(a.shape))
+
+
+@wrong("at most ten features")
+def _():
+    return changed(row_mean=lambda a, b: a[:, :10].mean(-1, keepdim=True))
+
+
+@wrong("remembers an earlier call", named=True)
+def _():
+    kept = {}
+    return changed(scores=lambda a, b: kept.setdefault((a.shape, a.dtype, a.device), a @ b.T))
+
+
+@wrong("results share memory", named=True)
+def _():
+    kept = {}
+
+    def product(a, b):
+        if a.requires_grad:
+            return a * b
+        return kept.setdefault((a.shape, a.dtype, a.device), torch.empty_like(a)).copy_(a * b)
+    return changed(product=product)
+
+
+@wrong("requires_grad switched on", named="changes its input")
+def _():
+    def total(a, b):
+        return a + b if a.requires_grad else (a.requires_grad_() + b).detach()
+    return changed(sum=total)
 
 
 @wrong("hard-coded device", named=True)
@@ -166,3 +215,14 @@ def _():
 @right("float64 inside")
 def _():
     return changed(scores=lambda a, b: (a.double() @ b.double().T).to(a.dtype))
+
+
+@right("vmap over the rows")
+def _():
+    return changed(scores=lambda a, b: torch.vmap(lambda row: b @ row)(a))
+
+
+@right("broadcasting, feature by feature")
+def _():
+    return changed(scores=lambda a, b: sum(a[:, k:k + 1] * b[:, k] for k in range(a.shape[1])),
+                   row_mean=lambda a, b: sum(a[:, k:k + 1] for k in range(a.shape[1])) / a.shape[1])

@@ -113,6 +113,16 @@ def _():
     return split_heads, merge_heads
 
 
+@wrong("only more heads than features refused", named="no error raised")
+def _():
+    def split_heads(x, num_heads):
+        D = x.shape[-1] // num_heads if 0 < num_heads <= x.shape[-1] else 0
+        if D == 0:
+            raise ValueError("num_heads must not be larger than embed_dim")
+        return x[..., :num_heads * D].unflatten(-1, (num_heads, D)).transpose(1, 2)
+    return split_heads, merge_heads
+
+
 @wrong("message returned instead of raised", named="no error raised")
 def _():
     def split_heads(x, num_heads):
@@ -151,6 +161,51 @@ def _():
     return split_heads, merge_heads
 
 
+@wrong("strides of a contiguous tensor", named="works only on contiguous tensors")
+def _():
+    def split(x, H):
+        B, T, C = x.shape
+        return x.as_strided((B, H, T, C // H), (T * C, C // H, C, 1))
+    return checked(split), merge_heads
+
+
+@wrong("squeezed", named="dimension of size 1 lost")
+def _():
+    return checked(lambda x, H: split_heads(x, H).squeeze()), merge_heads
+
+
+@wrong("positions and features confused")
+def _():
+    return checked(lambda x, H: split_heads(x.mT if x.shape[1] == x.shape[2] else x, H)), merge_heads
+
+
+@wrong("results share memory", named=True)
+def _():
+    kept = {}
+
+    def merge(x):
+        result = merge_heads(x)
+        if x.requires_grad:
+            return result
+        return kept.setdefault((result.shape, x.dtype, x.device), torch.empty_like(result)).copy_(result)
+    return split_heads, merge
+
+
+@wrong("remembers an earlier call", named=True)
+def _():
+    kept = {}
+
+    def split(x, H):
+        kept[x.numel()] = x
+        return split_heads(x, H)
+    return split, lambda x: kept[x.numel()] if x.numel() in kept else merge_heads(x)
+
+
+@wrong("only float64 kept", named="works only in float32 and float64")
+def _():
+    return checked(lambda x, H: split_heads(x if x.dtype == torch.float64 else x.float(), H)), merge_heads
+
+
 @wrong("only for a batch of 1", named="works only for a batch of 1")
 def _():
     def split(x, H):
@@ -158,7 +213,7 @@ def _():
     return checked(split), merge_heads
 
 
-@wrong("hard-coded number of heads")
+@wrong("hard-coded number of heads", named="num_heads ignored")
 def _():
     return checked(lambda x, H: x.view(x.shape[0], x.shape[1], 4, -1).transpose(1, 2)), merge_heads
 
@@ -229,7 +284,7 @@ def _():
 def _():
     def split_heads(x, num_heads):
         B, T, C = x.shape
-        D, rest = divmod(C, num_heads)
+        D, rest = divmod(C, max(num_heads, 1))
         if rest:
             raise ValueError(f"{C} features cannot be shared by {num_heads} heads")
         result = x.new_zeros(B, num_heads, T, D)
@@ -253,3 +308,28 @@ def _():
         choose = torch.eye(H * D, dtype=x.dtype, device=x.device).view(H, D, H * D)
         return torch.einsum("bhtd,hdc->btc", x, choose)
     return split_heads, merge_heads
+
+
+@right("RuntimeError turned into ValueError, strides")
+def _():
+    def split_heads(x, num_heads):
+        try:
+            x.view(*x.shape[:2], num_heads, x.shape[2] // num_heads)
+        except (RuntimeError, ZeroDivisionError) as error:
+            raise ValueError(f"num_heads {num_heads} does not divide {x.shape[2]}") from error
+        B, T, C = x.shape
+        D = C // num_heads
+        batch, position, feature = x.stride()
+        return x.as_strided((B, num_heads, T, D), (batch, D * feature, position, feature))
+    return split_heads, merge_heads
+
+
+@right("recursion")
+def _():
+    def split(x, H):
+        D = x.shape[-1] // H
+        return x[:, None] if H == 1 else torch.cat([x[:, None, :, :D], split(x[..., D:], H - 1)], dim=1)
+
+    def merge(x):
+        return x[:, 0] if x.shape[1] == 1 else torch.cat([x[:, 0], merge(x[:, 1:])], dim=-1)
+    return checked(split), merge

@@ -1,4 +1,6 @@
 """TODO 4, TwoLayerNet.__init__: wrong and right answers."""
+import copy
+
 import torch
 from torch import nn
 
@@ -142,6 +144,106 @@ def _():
     def make(self, i, h, o):
         self.fc1, self.fc2 = nn.Linear, nn.Linear
     return net(make)
+
+
+@wrong("bias only for small layers", named="no bias")
+def _():
+    def make(self, i, h, o):
+        self.fc1 = nn.Linear(i, h)
+        self.fc2 = nn.Linear(h, o, bias=h < 16)
+    return net(make)
+
+
+@wrong("hidden features limited", named="wrong out_features")
+def _():
+    def make(self, i, h, o):
+        h = min(h, 64)
+        self.fc1 = nn.Linear(i, h)
+        self.fc2 = nn.Linear(h, o)
+    return net(make)
+
+
+@wrong("weights tied where the sizes fit", named="shared layer")
+def _():
+    def make(self, i, h, o):
+        self.fc1, self.fc2 = nn.Linear(i, h), nn.Linear(h, o)
+        if i == h == o:
+            self.fc2.weight = self.fc1.weight
+    return net(make)
+
+
+@wrong("weight of another shape put in", named="wrong shape")
+def _():
+    def make(self, i, h, o):
+        self.fc1, self.fc2 = nn.Linear(i, h), nn.Linear(h, o)
+        self.fc1.weight = nn.Parameter(torch.randn(i, h))
+    return net(make)
+
+
+@wrong("weight that no optimizer finds", named="not a parameter")
+def _():
+    def make(self, i, h, o):
+        self.fc1, self.fc2 = nn.Linear(i, h), nn.Linear(h, o)
+        del self.fc2.weight
+        self.fc2.register_buffer("weight", torch.randn(o, h))
+    return net(make)
+
+
+@wrong("layers of the class", named="shared between instances")
+def _():
+    layers = {}
+
+    def make(self, i, h, o):
+        self.fc1, self.fc2 = layers.setdefault((i, h, o), (nn.Linear(i, h), nn.Linear(h, o)))
+    return net(make)
+
+
+@wrong("start kept from the first instance", named="the same start in each instance")
+def _():
+    starts = {}
+
+    def make(self, i, h, o):
+        self.fc1, self.fc2 = nn.Linear(i, h), nn.Linear(h, o)
+        self.load_state_dict(starts.setdefault((i, h, o), copy.deepcopy(self.state_dict())))
+    return net(make)
+
+
+@wrong("sets the random seed", named=True)
+def _():
+    def make(self, i, h, o):
+        torch.manual_seed(0)
+        self.fc1, self.fc2 = nn.Linear(i, h), nn.Linear(h, o)
+    return net(make)
+
+
+@right("a Sequential first, then the names")
+def _():
+    def make(self, i, h, o):
+        self.net = nn.Sequential(nn.Linear(i, h), nn.ReLU(), nn.Linear(h, o))
+        self.fc1, self.fc2 = self.net[0], self.net[2]
+    return net(make)
+
+
+@right("identity to start with")
+def _():
+    def make(self, i, h, o):
+        self.fc1, self.fc2 = nn.Linear(i, h), nn.Linear(h, o)
+        nn.init.eye_(self.fc1.weight)
+        nn.init.zeros_(self.fc1.bias)
+    return net(make)
+
+
+@right("names that are properties")
+def _():
+    class TwoLayerNet(nn.Module):
+        def __init__(self, in_features, hidden_features, out_features):
+            super().__init__()
+            self.layers = nn.ModuleList([nn.Linear(in_features, hidden_features),
+                                         nn.Linear(hidden_features, out_features)])
+
+        fc1 = property(lambda self: self.layers[0])
+        fc2 = property(lambda self: self.layers[1])
+    return TwoLayerNet
 
 
 @right("with an extra activation")

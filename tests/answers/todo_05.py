@@ -151,6 +151,67 @@ def _():
     return net(lambda self, x: self.fc2(F.relu(self.fc1(x.float()))))
 
 
+@wrong("squeezed for one output feature", named="dimension of size 1 lost")
+def _():
+    return net(lambda self, x: self.fc2(F.relu(self.fc1(x))).squeeze(-1))
+
+
+@wrong("residual where it fits", named="residual added")
+def _():
+    def forward(self, x):
+        y = self.fc2(F.relu(self.fc1(x)))
+        return x + y if x.shape == y.shape else y
+    return net(forward)
+
+
+@wrong("no relu in evaluation mode", named="no relu")
+def _():
+    return net(lambda self, x: self.fc2(F.relu(self.fc1(x)) if self.training else self.fc1(x)))
+
+
+@wrong("evaluation mode switched on", named="mode changed")
+def _():
+    return net(lambda self, x: self.eval().fc2(F.relu(self.fc1(x))))
+
+
+@wrong("view of a non-contiguous tensor", named=True)
+def _():
+    def forward(self, x):
+        return self.fc2(F.relu(self.fc1(x.view(-1, x.shape[-1])))).view(*x.shape[:-1], -1)
+    return net(forward)
+
+
+@wrong("bfloat16 becomes float32", named="works only in float32 and float64")
+def _():
+    def forward(self, x):
+        y = self.fc2(F.relu(self.fc1(x)))
+        return y.float() if x.dtype == torch.bfloat16 else y
+    return net(forward)
+
+
+@wrong("result kept for its shape", named="remembers an earlier call")
+def _():
+    def forward(self, x):
+        key = x.shape, x.dtype, x.device
+        if getattr(self, "last", (None,))[0] != key:
+            self.last = key, self.fc2(F.relu(self.fc1(x)))
+        return self.last[1]
+    return net(forward)
+
+
+@wrong("small numbers dropped too")
+def _():
+    return net(lambda self, x: self.fc2(F.threshold(self.fc1(x), 0.01, 0)))
+
+
+@right("middle kept to look at")
+def _():
+    def forward(self, x):
+        self.hidden = F.relu(self.fc1(x))
+        return self.fc2(self.hidden)
+    return net(forward)
+
+
 @right("method and clamp")
 def _():
     def forward(self, x):

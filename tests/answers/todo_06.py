@@ -114,6 +114,72 @@ def _():
     return made(make)
 
 
+@wrong("sparse", named="wrong sparse")
+def _():
+    def make(self, V, C):
+        self.embedding = nn.Embedding(V, C, sparse=True)
+    return made(make)
+
+
+@wrong("frequent ids count less", named="wrong scale_grad_by_freq")
+def _():
+    def make(self, V, C):
+        self.embedding = nn.Embedding(V, C, scale_grad_by_freq=True)
+    return made(make)
+
+
+@wrong("at least as many rows as columns", named="wrong num_embeddings")
+def _():
+    def make(self, V, C):
+        self.embedding = nn.Embedding(max(V, C), C)
+    return made(make)
+
+
+@wrong("only ASCII", named="wrong num_embeddings")
+def _():
+    def make(self, V, C):
+        self.embedding = nn.Embedding(min(V, 128), C)
+    return made(make)
+
+
+@wrong("weight transposed", named="wrong shape")
+def _():
+    def make(self, V, C):
+        self.embedding = nn.Embedding(V, C)
+        self.embedding.weight = nn.Parameter(torch.randn(C, V))
+    return made(make)
+
+
+@wrong("one table for all modules of a size", named="shared between instances")
+def _():
+    tables = {}
+
+    def make(self, V, C):
+        self.embedding = tables.setdefault((V, C), nn.Embedding(V, C))
+    return made(make)
+
+
+@wrong("the same start in each instance", named=True)
+def _():
+    starts = {}
+
+    def make(self, V, C):
+        rows = starts.setdefault((V, C), torch.randn(V, C))
+        self.embedding = nn.Embedding.from_pretrained(rows.clone(), freeze=False)
+    return made(make)
+
+
+@right("own class derived from nn.Embedding")
+def _():
+    class Table(nn.Embedding):
+        pass
+
+    def make(self, V, C):
+        self.embedding = Table(V, C)
+        self.weight = self.embedding.weight
+    return made(make)
+
+
 @right("keywords and extra attributes")
 def _():
     def make(self, V, C):

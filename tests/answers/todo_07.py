@@ -124,6 +124,53 @@ def _():
     return made(forward)
 
 
+@wrong("scaled in evaluation mode", named="scaled")
+def _():
+    return made(lambda self, ids: self.embedding(ids) * (1 if self.training else self.embedding.embedding_dim**0.5))
+
+
+@wrong("squeezed", named="dimension of size 1 lost")
+def _():
+    return made(lambda self, ids: self.embedding(ids).squeeze())
+
+
+@wrong("ids in one byte", named="works only for small sizes")
+def _():
+    return made(lambda self, ids: self.embedding(ids.to(torch.uint8).long()))
+
+
+@wrong("view of a non-contiguous tensor", named=True)
+def _():
+    return made(lambda self, ids: self.embedding(ids.view(-1)).view(*ids.shape, -1))
+
+
+@wrong("id 0 does not learn", named="wrong gradient")
+def _():
+    return made(lambda self, ids: F.embedding(ids, self.embedding.weight, padding_idx=0))
+
+
+@wrong("rows shortened in the table", named="weights changed")
+def _():
+    return made(lambda self, ids: F.embedding(ids, self.embedding.weight, max_norm=4.0))
+
+
+@wrong("table kept from the first call", named="remembers an earlier call")
+def _():
+    def forward(self, ids):
+        weight = self.embedding.weight
+        kept = self.__dict__.setdefault("kept", {}).setdefault((weight.dtype, weight.device), weight.detach().clone())
+        return kept[ids] + weight[ids] - weight[ids].detach()
+    return made(forward)
+
+
+@right("each id looked up once")
+def _():
+    def forward(self, ids):
+        known, where = ids.unique(return_inverse=True)
+        return self.embedding(known)[where]
+    return made(forward)
+
+
 @right("indexing")
 def _():
     return made(lambda self, ids: self.embedding.weight[ids])

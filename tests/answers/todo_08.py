@@ -1,4 +1,5 @@
 """TODO 8, sinusoidal_table(max_len, embed_dim): wrong and right answers."""
+import functools
 import math
 
 import numpy as np
@@ -209,6 +210,73 @@ def _():
 @wrong("parameter", named="not a tensor")
 def _():
     return lambda P, C: torch.nn.Parameter(table(P, C))
+
+
+@wrong("odd columns empty", named=True)
+def _():
+    return lambda P, C: table(P, C, odd=torch.zeros_like)
+
+
+@wrong("exponent rounded down", named=True)
+def _():
+    return lambda P, C: table(P, C, exponent=lambda i, C: i / max(C // 2, 1))
+
+
+@wrong("positions in one byte", named="works only for at most 100 positions")
+def _():
+    def sinusoidal_table(max_len, embed_dim):
+        p = torch.arange(max_len).to(torch.uint8).double()[:, None]
+        column = torch.arange(embed_dim)
+        angle = p / 10000 ** ((column - column % 2) / embed_dim)
+        return torch.where(column % 2 == 0, angle.sin(), angle.cos()).float()
+    return sinusoidal_table
+
+
+@wrong("at most 512 rows", named="works only for at most 100 positions")
+def _():
+    return lambda P, C: table(min(P, 512), C)
+
+
+@wrong("at most 64 columns", named="works only for an embed_dim of at most 32")
+def _():
+    return lambda P, C: torch.nn.functional.pad(table(P, C)[:, :64], (0, max(C - 64, 0)))
+
+
+@wrong("one row refused", named="works only for more than one position")
+def _():
+    def sinusoidal_table(max_len, embed_dim):
+        if max_len < 2:
+            raise ValueError("max_len must be at least 2")
+        return table(max_len, embed_dim)
+    return sinusoidal_table
+
+
+@wrong("first table of each width kept", named="works only as long as no longer table is asked for")
+def _():
+    kept = {}
+    return lambda P, C: kept.setdefault(C, table(P, C))[:P].clone()
+
+
+@wrong("one table for all callers", named="results share memory")
+def _():
+    return functools.cache(table)
+
+
+@right("kept, and a copy for each caller")
+def _():
+    kept = functools.cache(table)
+    return lambda P, C: kept(P, C).clone()
+
+
+@right("each row turned from the one before, in float64")
+def _():
+    def sinusoidal_table(max_len, embed_dim):
+        turn = torch.polar(torch.tensor(1.0).double(), 10000 ** (-torch.arange(0, embed_dim, 2).double() / embed_dim))
+        rows = [torch.ones_like(turn)]
+        for _ in range(max_len - 1):
+            rows.append(rows[-1] * turn)
+        return torch.view_as_real(torch.stack(rows)).flip(-1).flatten(1)[:, :embed_dim].float()
+    return sinusoidal_table
 
 
 @right("exp and log")

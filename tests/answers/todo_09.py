@@ -114,7 +114,7 @@ def _():
     return made(forward)
 
 
-@wrong("batch compared with max_len", named="wrong kind of error")
+@wrong("batch compared with max_len", named="works only for a batch not larger than max_len")
 def _():
     def forward(self, x):
         if x.shape[0] > len(self.table):
@@ -201,8 +201,83 @@ def _():
 @wrong("table changed by the call", named="changes its table")
 def _():
     def add(table, x):
-        return table[:x.shape[1]].add_(x.detach().mean(0)) * 0 + x + sinusoidal_table(*table.shape)[:x.shape[1]].to(x)
+        y = x + table[:x.shape[1]]
+        table[:x.shape[1]] += x.detach().mean(0)
+        return y
     return made(checked(add))
+
+
+@wrong("long x refused in training only", named="wrong kind of error")
+def _():
+    def forward(self, x):
+        if self.training and x.shape[1] > len(self.table):
+            raise ValueError("x is longer than max_len")
+        return x + self.table[:x.shape[1]]
+    return made(forward)
+
+
+@wrong("embed_dim compared with max_len", named="works only for embed_dim <= max_len")
+def _():
+    def forward(self, x):
+        if max(x.shape[1:]) > len(self.table):
+            raise ValueError("x is longer than max_len")
+        return x + self.table[:x.shape[1]]
+    return made(forward)
+
+
+@wrong("sizes of the table swapped", named="max_len and embed_dim swapped")
+def _():
+    def init(self, C, P):
+        self.register_buffer("table", sinusoidal_table(C, P))
+    return made(forward, init)
+
+
+@wrong("nn.Embedding in place of a buffer", named="table is not a buffer")
+def _():
+    def init(self, C, P):
+        self.table = nn.Embedding.from_pretrained(sinusoidal_table(P, C))
+
+    def forward(self, x):
+        return x + self.table.weight[:x.shape[1]]
+    return made(forward, init)
+
+
+@wrong("buffer not used", named=True)
+def _():
+    return made(checked(lambda table, x: x + sinusoidal_table(*table.shape)[:x.shape[1]].to(x)))
+
+
+@wrong("nothing added to zeros", named=True)
+def _():
+    return made(checked(lambda table, x: x + table[:x.shape[1]] * (x != 0)))
+
+
+@wrong("float32 whatever x is", named="works only in float32")
+def _():
+    return made(checked(lambda table, x: x + table[:x.shape[1]].float()))
+
+
+@wrong("rows of the first call kept", named="remembers an earlier call")
+def _():
+    def forward(self, x):
+        if x.shape[1] > len(self.table):
+            raise ValueError("x is longer than max_len")
+        if not hasattr(self, "rows"):
+            self.rows = self.table[:x.shape[1]].clone()
+        return x + self.rows
+    return made(forward)
+
+
+@right("table as (1, max_len, C)")
+def _():
+    def init(self, C, P):
+        self.register_buffer("table", sinusoidal_table(P, C).unsqueeze(0))
+
+    def forward(self, x):
+        if x.shape[1] > self.table.shape[1]:
+            raise ValueError("x is longer than max_len")
+        return x + self.table[:, :x.shape[1]]
+    return made(forward, init)
 
 
 @right("usual way")

@@ -122,6 +122,37 @@ def _():
     return made(make)
 
 
+@wrong("at least 8 features", named="wrong in_features")
+def _():
+    def make(self, C):
+        self.q_proj, self.k_proj, self.v_proj = (nn.Linear(max(C, 8), max(C, 8), bias=False) for _ in range(3))
+    return made(make)
+
+
+@wrong("one feature refused", named=None)
+def _():
+    def make(self, C):
+        if C < 2:
+            raise ValueError("embed_dim must be larger than 1")
+        self.q_proj, self.k_proj, self.v_proj = (nn.Linear(C, C, bias=False) for _ in range(3))
+    return made(make)
+
+
+@wrong("out_proj of several heads too", named="extra weights")
+def _():
+    def make(self, C):
+        self.q_proj, self.k_proj, self.v_proj, self.out_proj = (nn.Linear(C, C, bias=False) for _ in range(4))
+    return made(make)
+
+
+@wrong("scale that learns", named="extra weights")
+def _():
+    def make(self, C):
+        self.q_proj, self.k_proj, self.v_proj = (nn.Linear(C, C, bias=False) for _ in range(3))
+        self.scale = nn.Parameter(torch.tensor(C**-0.5))
+    return made(make)
+
+
 @right("with extra attributes")
 def _():
     def make(self, C):
@@ -139,6 +170,15 @@ def _():
         for name in "qkv":
             setattr(self, f"{name}_proj", nn.Linear(C, C, bias=False))
             nn.init.xavier_uniform_(getattr(self, f"{name}_proj").weight)
+    return made(make)
+
+
+@right("in a dict, and under their names")
+def _():
+    def make(self, C):
+        self.projections = nn.ModuleDict({name: nn.Linear(C, C, bias=False) for name in ("q_proj", "k_proj", "v_proj")})
+        for name, layer in self.projections.items():
+            setattr(self, name, layer)
     return made(make)
 
 

@@ -224,7 +224,7 @@ def _():
     return with_mask(lambda scores, mask: scores.softmax(-1).masked_fill(mask == 0, -torch.inf))
 
 
-@wrong("masks of numbers fail", named="works only for bool masks")
+@wrong("masks of numbers fail", named="works only for masks of bool")
 def _():
     return with_mask(lambda scores, mask: scores.masked_fill(~mask, -torch.inf).softmax(-1))
 
@@ -232,6 +232,42 @@ def _():
 @wrong("masks of bool fail", named=None)
 def _():
     return with_mask(lambda scores, mask: (scores + (1 - mask) * -1e9).softmax(-1))
+
+
+@wrong("masks of int not seen", named="works only for masks of bool, float32")
+def _():
+    def hide(scores, mask):
+        seen = mask.dtype == torch.bool or mask.is_floating_point()
+        return (scores.masked_fill(mask == 0, -torch.inf) if seen else scores).softmax(-1)
+    return with_mask(hide)
+
+
+@right("log of a mask in its own dtype")
+def _():
+    return with_mask(lambda scores, mask: (scores + mask.log()).softmax(-1))
+
+
+@wrong("a mask hides in later calls too", named="remembers an earlier call")
+def _():
+    def forward(self, x, mask=None):
+        if mask is not None:
+            self.mask = mask
+        mask = getattr(self, "mask", None)
+        scores = self.q_proj(x) @ self.k_proj(x).mT / x.shape[-1]**0.5
+        if mask is not None and len(mask) == x.shape[1]:
+            scores = scores.masked_fill(mask == 0, -torch.inf)
+        weights = scores.softmax(-1)
+        return weights @ self.v_proj(x), weights
+    return made(forward)
+
+
+@wrong("mask without a default", named="missing 1 required positional argument")
+def _():
+    def forward(self, x, mask):
+        scores = self.q_proj(x) @ self.k_proj(x).mT / x.shape[-1]**0.5
+        weights = (scores if mask is None else scores.masked_fill(mask == 0, -torch.inf)).softmax(-1)
+        return weights @ self.v_proj(x), weights
+    return made(forward)
 
 
 @wrong("always causal", named=True)
@@ -329,6 +365,36 @@ def _():
 @wrong("detached weights", named="gradient")
 def _():
     return with_end(lambda self, x, weights: (weights.detach() @ self.v_proj(x), weights))
+
+
+@wrong("no gradient in evaluation mode", named="works only in training mode")
+def _():
+    return with_end(lambda self, x, weights: (
+        (weights if self.training else weights.detach()) @ self.v_proj(x), weights))
+
+
+@wrong("changes x where no gradient forbids it", named="changes its input")
+def _():
+    def end(self, x, weights):
+        output = weights @ self.v_proj(x)
+        return (output if torch.is_grad_enabled() else x.copy_(output)), weights
+    return with_end(end)
+
+
+@wrong("gradients switched on", named=True)
+def _():
+    def end(self, x, weights):
+        torch.set_grad_enabled(True)
+        return weights @ self.v_proj(x), weights
+    return with_end(end)
+
+
+@wrong("a table for 64 positions", named="shapes do not fit")
+def _():
+    def hide(scores, mask):
+        hidden = torch.zeros(64, 64, dtype=scores.dtype, device=scores.device)[:len(mask), :len(mask)]
+        return (scores + hidden.masked_fill(mask == 0, -torch.inf)).softmax(-1)
+    return with_mask(hide)
 
 
 @wrong("hard-coded device", named=True)
@@ -450,10 +516,23 @@ def _():
         scores = self.q_proj(x) @ self.k_proj(x).mT / x.shape[-1]**0.5
         powers = torch.exp(scores - scores.max(-1, keepdim=True).values)
         if mask is not None:
-            powers = powers * mask
+            powers = powers * mask.to(powers.dtype)
         weights = powers / powers.sum(-1, keepdim=True)
         return weights @ self.v_proj(x), weights
     return made(forward)
+
+
+@right("exp and sum, as in the formula")
+def _():
+    def weigh(q, k, hide):
+        powers = hide(q @ k.mT / q.shape[-1]**0.5).exp()
+        return powers / powers.sum(-1, keepdim=True)
+    return with_weights(weigh)
+
+
+@right("the root as a tensor")
+def _():
+    return with_weights(lambda q, k, hide: hide(q @ k.mT / torch.sqrt(torch.tensor(k.shape[-1]))).softmax(-1))
 
 
 @right("log-space")
@@ -480,7 +559,7 @@ def _():
 @right("renormalised after softmax")
 def _():
     def hide(scores, mask):
-        weights = scores.softmax(-1) * mask
+        weights = scores.softmax(-1) * mask.to(scores.dtype)
         return weights / weights.sum(-1, keepdim=True)
     return with_mask(hide)
 

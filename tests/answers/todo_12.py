@@ -150,6 +150,72 @@ def _():
     return made(make, check=False)
 
 
+@wrong("odd sizes refused", named=None)
+def _():
+    def make(self, C, H, dropout):
+        if C % 2:
+            raise ValueError("embed_dim must be even")
+        finished(self, C, H, dropout)
+    return made(make)
+
+
+@wrong("more than 8 heads refused", named=None)
+def _():
+    def make(self, C, H, dropout):
+        if H > 8:
+            raise ValueError("num_heads must not be larger than 8")
+        finished(self, C, H, dropout)
+    return made(make)
+
+
+@wrong("dropout of at most one half", named="wrong p")
+def _():
+    def make(self, C, H, dropout):
+        finished(self, C, H, min(dropout, 0.5))
+    return made(make)
+
+
+@wrong("num_heads not kept", named=True)
+def _():
+    def make(self, C, H, dropout):
+        finished(self, C, H, dropout)
+        del self.num_heads
+    return made(make)
+
+
+@wrong("width of a head as num_heads", named="wrong num_heads")
+def _():
+    def make(self, C, H, dropout):
+        finished(self, C, H, dropout)
+        self.num_heads = C // H
+    return made(make)
+
+
+@wrong("num_heads divided with /", named="wrong num_heads")
+def _():
+    def make(self, C, H, dropout):
+        finished(self, C, H, dropout)
+        self.num_heads = C / (C // H)
+    return made(make)
+
+
+@wrong("num_heads kept in the class", named="wrong num_heads")
+def _():
+    def make(self, C, H, dropout):
+        finished(self, C, H, dropout)
+        del self.num_heads
+        type(self).num_heads = H
+    return made(make)
+
+
+@wrong("a norm of its own", named="extra weights")
+def _():
+    def make(self, C, H, dropout):
+        finished(self, C, H, dropout)
+        self.norm = nn.LayerNorm(C)
+    return made(make)
+
+
 @right("usual way")
 def _():
     return made(finished)
@@ -169,6 +235,15 @@ def _():
                 setattr(self, name, nn.Linear(embed_dim, self.head_dim * num_heads))
             self.register_buffer("scale", torch.tensor(self.head_dim**-0.5))
     return MultiHeadAttention
+
+
+@right("num_heads under another name")
+def _():
+    def make(self, C, H, dropout):
+        finished(self, C, H, dropout)
+        del self.num_heads
+        self.shape = (H, C // H)
+    return made(make)
 
 
 @right("own start values")

@@ -190,9 +190,38 @@ def _():
     return made(forward)
 
 
-@wrong("masks of numbers fail", named="works only for bool masks")
+@wrong("masks of numbers fail", named="works only for masks of bool")
 def _():
     return attention(hide=lambda s, mask: s.masked_fill(~mask, -torch.inf))
+
+
+@wrong("masked in training only", named="works only in training mode")
+def _():
+    def forward(self, x, mask=None):
+        q, k, v = (p(x).unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
+                   for p in (self.q_proj, self.k_proj, self.v_proj))
+        scores = q @ k.mT / q.shape[-1]**0.5
+        if mask is not None and self.training:
+            scores = scores.masked_fill(mask == 0, -torch.inf)
+        weights = scores.softmax(-1)
+        return self.dropout(self.out_proj((weights @ v).transpose(1, 2).flatten(2))), weights
+    return made(forward)
+
+
+@wrong("first mask kept", named="remembers an earlier call")
+def _():
+    masks = {}
+
+    def forward(self, x, mask=None):
+        q, k, v = (p(x).unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
+                   for p in (self.q_proj, self.k_proj, self.v_proj))
+        scores = q @ k.mT / q.shape[-1]**0.5
+        if mask is not None:
+            mask = masks.setdefault((self, x.shape[1]), mask)
+            scores = scores.masked_fill(mask == 0, -torch.inf)
+        weights = scores.softmax(-1)
+        return self.dropout(self.out_proj((weights @ v).transpose(1, 2).flatten(2))), weights
+    return made(forward)
 
 
 @wrong("one mask per example expected", named="works only")
@@ -217,6 +246,12 @@ def _():
 @wrong("weights of one head", named=True)
 def _():
     return attention(end=lambda self, merged, weights: (self.dropout(self.out_proj(merged)), weights[:, 0]))
+
+
+@wrong("no weights in evaluation mode", named="works only in training mode")
+def _():
+    return attention(end=lambda self, merged, weights: (
+        self.dropout(self.out_proj(merged)), weights if self.training else None))
 
 
 @wrong("output only", named="wrong number of results")
@@ -258,7 +293,7 @@ def _():
     return made(forward)
 
 
-@wrong("dropout on the weights, clean weights returned", named="dropout in the wrong place")
+@wrong("dropout on the weights, clean weights returned", named="wrong dropout")
 def _():
     def forward(self, x, mask=None):
         q, k, v = (p(x).unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
@@ -269,7 +304,7 @@ def _():
     return made(forward)
 
 
-@wrong("dropout before out_proj", named="dropout in the wrong place")
+@wrong("dropout before out_proj", named="wrong dropout")
 def _():
     return attention(end=lambda self, merged, weights: (self.out_proj(self.dropout(merged)), weights))
 
@@ -282,6 +317,39 @@ def _():
 @wrong("dropout in evaluation", named=True)
 def _():
     return attention(end=lambda self, merged, weights: (F.dropout(self.out_proj(merged), self.dropout.p), weights))
+
+
+def with_dropout(drop):
+    """The right answer, but the output goes through drop(self, output) in training mode."""
+    def end(self, merged, weights):
+        output = self.out_proj(merged)
+        return (drop(self, output) if self.training else output), weights
+    return attention(end=end)
+
+
+@wrong("dropout without rescaling", named=True)
+def _():
+    return with_dropout(lambda self, y: y * (torch.rand_like(y) >= self.dropout.p))
+
+
+@wrong("dropout twice", named=True)
+def _():
+    return with_dropout(lambda self, y: self.dropout(self.dropout(y)))
+
+
+@wrong("same dropout for every text", named=True)
+def _():
+    return with_dropout(lambda self, y: y * self.dropout(torch.ones_like(y[:1])))
+
+
+@wrong("same dropout for every position", named=True)
+def _():
+    return with_dropout(lambda self, y: y * self.dropout(torch.ones_like(y[:, :1])))
+
+
+@wrong("whole positions dropped", named="same dropout for every feature")
+def _():
+    return with_dropout(lambda self, y: y * self.dropout(torch.ones_like(y[..., :1])))
 
 
 @wrong("hard-coded dropout", named="random results")
@@ -408,6 +476,25 @@ def _():
         output = self.out_proj((weights @ v).transpose(1, 2).flatten(2).to(x.dtype))
         return self.dropout(output), weights.to(x.dtype)
     return made(forward)
+
+
+@right("dropout by hand, the root as a tensor")
+def _():
+    def end(self, merged, weights):
+        output = self.out_proj(merged)
+        if self.training and self.dropout.p > 0:
+            output = output * torch.bernoulli(torch.full_like(output, 1 - self.dropout.p)) / (1 - self.dropout.p)
+        return output, weights
+    return attention(scale=lambda q, x: torch.sqrt(torch.tensor(q.shape[-1])), end=end)
+
+
+@right("TODO 12 wrong: num_heads holds the width of a head")
+def _():
+    class MultiHeadAttention(attention()):
+        def __init__(self, embed_dim, num_heads, dropout=0.0):
+            super().__init__(embed_dim, num_heads, dropout)
+            self.num_heads = embed_dim // num_heads
+    return MultiHeadAttention
 
 
 @right("TODO 12 unfinished")

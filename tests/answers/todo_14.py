@@ -1,4 +1,5 @@
 """TODO 14: FeedForward.__init__(embed_dim, hidden_dim=None, dropout=0.0)."""
+import torch
 from torch import nn
 
 from answers import right, wrong
@@ -179,7 +180,7 @@ def _():
     return FeedForward
 
 
-@wrong("dropout missing", named=True)
+@wrong("dropout missing", named="missing attribute")
 def _():
     class FeedForward(Base):
         def __init__(self, embed_dim, hidden_dim=None, dropout=0.0):
@@ -226,6 +227,90 @@ def _():
             self.expand, self.project = made[key]
             self.dropout = nn.Dropout(dropout)
     return FeedForward
+
+
+def made(change):
+    """The right class, then changed by change(self, C, hidden, p): the answers below differ only there."""
+    class FeedForward(Base):
+        def __init__(self, embed_dim, hidden_dim=None, dropout=0.0):
+            super().__init__()
+            hidden_dim = hidden_dim or 4 * embed_dim
+            self.expand = nn.Linear(embed_dim, hidden_dim)
+            self.project = nn.Linear(hidden_dim, embed_dim)
+            self.dropout = nn.Dropout(dropout)
+            change(self, embed_dim, hidden_dim, dropout)
+    return FeedForward
+
+
+@right("checks its arguments, keeps a buffer")
+def _():
+    def change(self, C, hidden, p):
+        if hidden < 1 or not 0 <= p <= 1:
+            raise ValueError("hidden_dim must be at least 1, dropout between 0 and 1")
+        self.register_buffer("calls", torch.zeros(()))
+    return made(change)
+
+
+@wrong("other names", named="The attribute expand is missing (there is dropout, fc1, fc2)")
+def _():
+    def change(self, C, hidden, p):
+        self.fc1, self.fc2 = self.expand, self.project
+        del self.expand, self.project
+    return made(change)
+
+
+@wrong("never narrower than C")
+def _():
+    def change(self, C, hidden, p):
+        if hidden < C:
+            self.expand, self.project = nn.Linear(C, C), nn.Linear(C, C)
+    return made(change)
+
+
+@wrong("dropout of 0.1 unless another is given", named="default dropout")
+def _():
+    class FeedForward(made(lambda *sizes: None)):
+        def __init__(self, embed_dim, hidden_dim=None, dropout=0.1):
+            super().__init__(embed_dim, hidden_dim, dropout)
+    return FeedForward
+
+
+@wrong("dropout of at most 0.5", named="dropout not passed on")
+def _():
+    def change(self, C, hidden, p):
+        self.dropout = nn.Dropout(min(p, 0.5))
+    return made(change)
+
+
+@wrong("dropout in a plain list: it stays on in evaluation", named="not registered")
+def _():
+    def change(self, C, hidden, p):
+        self.hidden = [self.dropout]
+        del self.dropout
+        self.__dict__["dropout"] = self.hidden[0]
+    return made(change)
+
+
+@wrong("a norm that nobody asked for", named="more weights than asked for")
+def _():
+    def change(self, C, hidden, p):
+        self.norm = nn.LayerNorm(C)
+    return made(change)
+
+
+@wrong("project is expand turned over", named="shared weights")
+def _():
+    def change(self, C, hidden, p):
+        self.project.weight.data = self.expand.weight.data.T
+    return made(change)
+
+
+@wrong("the random seed set", named="sets the random seed")
+def _():
+    def change(self, C, hidden, p):
+        torch.manual_seed(0)
+        self.expand.reset_parameters()
+    return made(change)
 
 
 @wrong("all weights zero", named="weights all equal")

@@ -74,6 +74,17 @@ def _():
     return FeedForward
 
 
+@right("dropout written out")
+def _():
+    class FeedForward(Base):
+        def forward(self, x):
+            y = self.project(F.gelu(self.expand(x)))
+            if not self.training or self.dropout.p == 0:
+                return y
+            return torch.where(torch.rand_like(y) < self.dropout.p, 0.0, y / (1 - self.dropout.p))
+    return FeedForward
+
+
 @right("float64 inside")
 def _():
     class FeedForward(Base):
@@ -146,7 +157,7 @@ def _():
     return FeedForward
 
 
-@wrong("dropout before project", named=True)
+@wrong("dropout before project", named="dropout before the end")
 def _():
     class FeedForward(Base):
         def forward(self, x):
@@ -183,6 +194,64 @@ def _():
     class FeedForward(Base):
         def forward(self, x):
             return F.dropout(self.project(F.gelu(self.expand(x))), self.dropout.p)
+    return FeedForward
+
+
+@wrong("dropout twice", named=True)
+def _():
+    class FeedForward(Base):
+        def forward(self, x):
+            return self.dropout(self.dropout(self.project(F.gelu(self.expand(x)))))
+    return FeedForward
+
+
+@wrong("the old kind of dropout, scaled in evaluation", named="rescaled in evaluation")
+def _():
+    class FeedForward(Base):
+        def forward(self, x):
+            y = self.project(F.gelu(self.expand(x)))
+            if self.training:
+                return y * (torch.rand_like(y) >= self.dropout.p)
+            return y * (1 - self.dropout.p)
+    return FeedForward
+
+
+@wrong("the same features dropped at all positions", named="the same numbers dropped everywhere")
+def _():
+    class FeedForward(Base):
+        def forward(self, x):
+            y = self.project(F.gelu(self.expand(x)))
+            return y * self.dropout(torch.ones_like(y[:, :1]))
+    return FeedForward
+
+
+@wrong("results kept by shape", named="remembers an earlier call")
+def _():
+    class FeedForward(Base):
+        def forward(self, x):
+            known = self.__dict__.setdefault("known", {})
+            key = x.shape, x.dtype, x.device
+            if self.training or key not in known:
+                known[key] = self.dropout(self.project(F.gelu(self.expand(x))))
+            return known[key]
+    return FeedForward
+
+
+@wrong("saves memory without gradients", named="changes its input")
+def _():
+    class FeedForward(Base):
+        def forward(self, x):
+            y = self.dropout(self.project(F.gelu(self.expand(x))))
+            return y if torch.is_grad_enabled() else x.copy_(y)
+    return FeedForward
+
+
+@wrong("a rounded square root of 2", named="The output is not right")
+def _():
+    class FeedForward(Base):
+        def forward(self, x):
+            h = self.expand(x)
+            return self.dropout(self.project(0.5 * h * (1 + torch.erf(h / 1.414))))
     return FeedForward
 
 

@@ -76,7 +76,7 @@ def _():
     return block(make)
 
 
-@wrong("norm2 missing", named="a norm is missing")
+@wrong("norm2 missing", named="missing attribute")
 def _():
     def make(self, C, H, p):
         del self.norm2
@@ -94,6 +94,69 @@ def _():
 def _():
     def make(self, C, H, p):
         self.norm1, self.norm2 = nn.RMSNorm(C), nn.RMSNorm(C)
+    return block(make)
+
+
+@wrong("other names", named="The attribute norm1 is missing (there is attention, feed_forward, ln1, ln2)")
+def _():
+    def make(self, C, H, p):
+        self.ln1, self.ln2 = self.norm1, self.norm2
+        del self.norm1, self.norm2
+    return block(make)
+
+
+@wrong("a norm without bias", named="norm without bias")
+def _():
+    def make(self, C, H, p):
+        self.norm2 = nn.LayerNorm(C, bias=False)
+    return block(make)
+
+
+@wrong("weights of the norms tied", named="shared weights")
+def _():
+    def make(self, C, H, p):
+        self.norm2.weight = self.norm1.weight
+    return block(make)
+
+
+@wrong("a third norm", named="more weights than asked for")
+def _():
+    def make(self, C, H, p):
+        self.norm3 = nn.LayerNorm(C)
+    return block(make)
+
+
+@wrong("another eps", named="norm1.eps should be 1e-05")
+def _():
+    def make(self, C, H, p):
+        self.norm1 = nn.LayerNorm(C, eps=1e-6)
+    return block(make)
+
+
+@wrong("layers kept in a plain list", named="not registered")
+def _():
+    def make(self, C, H, p):
+        self.layers = [self.attention, self.feed_forward]
+        del self.attention, self.feed_forward
+        self.__dict__.update(attention=self.layers[0], feed_forward=self.layers[1])
+    return block(make)
+
+
+@wrong("as many heads as divide", named="no error raised")
+def _():
+    class TransformerBlock(block(lambda *sizes: None)):
+        def __init__(self, embed_dim, num_heads, dropout=0.0):
+            while embed_dim % num_heads:
+                num_heads -= 1
+            super().__init__(embed_dim, num_heads, dropout)
+    return TransformerBlock
+
+
+@wrong("one head not allowed")
+def _():
+    def make(self, C, H, p):
+        if H < 2:
+            raise ValueError("num_heads must be at least 2")
     return block(make)
 
 
@@ -136,6 +199,13 @@ def _():
 def _():
     def make(self, C, H, p):
         self.attention, self.feed_forward = MultiHeadAttention(C, H), FeedForward(C)
+    return block(make)
+
+
+@wrong("dropout of at most 0.5")
+def _():
+    def make(self, C, H, p):
+        self.attention = MultiHeadAttention(C, H, min(p, 0.5))
     return block(make)
 
 

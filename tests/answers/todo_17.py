@@ -306,12 +306,142 @@ def _():
     return block(run)
 
 
-@wrong("parts switched to evaluation", named="dropout not used")
+@wrong("parts switched to evaluation", named="mode changed")
 def _():
     def run(self, x, mask):
         attention, feed_forward = copy.copy(self.attention).eval(), copy.copy(self.feed_forward).eval()
         x = x + attention(self.norm1(x), mask)[0]
         return x + feed_forward(self.norm2(x))
+    return block(run)
+
+
+@wrong("feed-forward written out, its dropout forgotten", named="dropout not used")
+def _():
+    def run(self, x, mask):
+        x = x + self.attention(self.norm1(x), mask)[0]
+        return x + self.feed_forward.project(F.gelu(self.feed_forward.expand(self.norm2(x))))
+    return block(run)
+
+
+def with_dropout(run):
+    """A block that keeps a dropout layer of its own, as in many tutorials; its forward is run(self, x, mask)."""
+    class TransformerBlock(Base):
+        def __init__(self, embed_dim, num_heads, dropout=0.0):
+            super().__init__(embed_dim, num_heads, dropout)
+            self.dropout = nn.Dropout(dropout)
+
+        def forward(self, x, mask=None):
+            return run(self, x, mask)
+    return TransformerBlock
+
+
+@wrong("a dropout of its own on both branches", named="one more dropout")
+def _():
+    def run(self, x, mask):
+        x = x + self.dropout(self.attention(self.norm1(x), mask)[0])
+        return x + self.dropout(self.feed_forward(self.norm2(x)))
+    return with_dropout(run)
+
+
+@wrong("a dropout of its own on the feed-forward's branch", named="one more dropout")
+def _():
+    def run(self, x, mask):
+        x = x + self.attention(self.norm1(x), mask)[0]
+        return x + self.dropout(self.feed_forward(self.norm2(x)))
+    return with_dropout(run)
+
+
+@wrong("a dropout of its own on the norm's result")
+def _():
+    def run(self, x, mask):
+        x = x + self.attention(self.dropout(self.norm1(x)), mask)[0]
+        return x + self.feed_forward(self.norm2(x))
+    return with_dropout(run)
+
+
+@wrong("a dropout of its own at the end", named="x is dropped too")
+def _():
+    def run(self, x, mask):
+        x = x + self.attention(self.norm1(x), mask)[0]
+        return self.dropout(x + self.feed_forward(self.norm2(x)))
+    return with_dropout(run)
+
+
+@right("a dropout of its own that is not used, both layers written out with their rates")
+def _():
+    def run(self, x, mask):
+        p, f = self.attention.dropout.p, self.feed_forward
+        at_rest = copy.copy(self.attention)
+        at_rest._modules = {**self.attention._modules, "dropout": nn.Identity()}
+        x = x + F.dropout(at_rest(self.norm1(x), mask)[0], p, self.training)
+        return x + F.dropout(f.project(F.gelu(f.expand(self.norm2(x)))), f.dropout.p, self.training)
+    return with_dropout(run)
+
+
+@wrong("the whole block skipped now and then")
+def _():
+    def run(self, x, mask):
+        if self.training and torch.rand(()) < 0.2:
+            return x
+        x = x + self.attention(self.norm1(x), mask)[0]
+        return x + self.feed_forward(self.norm2(x))
+    return block(run)
+
+
+@wrong("mask required", named="works only with a mask")
+def _():
+    class TransformerBlock(Base):
+        def forward(self, x, mask):
+            x = x + self.attention(self.norm1(x), mask)[0]
+            return x + self.feed_forward(self.norm2(x))
+    return TransformerBlock
+
+
+@wrong("first mask kept", named="remembers an earlier call")
+def _():
+    def run(self, x, mask):
+        if mask is not None and (not hasattr(self, "mask") or self.mask.shape != mask.shape):
+            self.mask = mask
+        x = x + self.attention(self.norm1(x), None if mask is None else self.mask)[0]
+        return x + self.feed_forward(self.norm2(x))
+    return block(run)
+
+
+@wrong("masks of whole numbers dropped", named="mask not passed on")
+def _():
+    def run(self, x, mask):
+        seen = mask if mask is None or mask.dtype == torch.bool or mask.is_floating_point() else None
+        x = x + self.attention(self.norm1(x), seen)[0]
+        return x + self.feed_forward(self.norm2(x))
+    return block(run)
+
+
+@wrong("each position always sees itself")
+def _():
+    def run(self, x, mask):
+        if mask is not None:
+            mask = mask.bool() | torch.eye(len(mask), dtype=torch.bool, device=mask.device)
+        x = x + self.attention(self.norm1(x), mask)[0]
+        return x + self.feed_forward(self.norm2(x))
+    return block(run)
+
+
+@wrong("the caller's mask changed", named="changes its input")
+def _():
+    def run(self, x, mask):
+        x = x + self.attention(self.norm1(x), mask)[0]
+        if mask is not None:
+            mask.zero_()
+        return x + self.feed_forward(self.norm2(x))
+    return block(run)
+
+
+@wrong("+= without gradients only", named="changes its input")
+def _():
+    def run(self, x, mask):
+        y = x if not torch.is_grad_enabled() else x.clone()
+        y += self.attention(self.norm1(x), mask)[0]
+        return y + self.feed_forward(self.norm2(y))
     return block(run)
 
 

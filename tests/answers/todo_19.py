@@ -312,7 +312,7 @@ def _():
     return model(run)
 
 
-@wrong("evaluation mode in forward", named=True)
+@wrong("evaluation mode in forward", named="mode changed")
 def _():
     def run(self, ids):
         self.eval()

@@ -142,6 +142,27 @@ def _():
     return generate
 
 
+@right("row by row, each row a text of its own")
+def _():
+    one = variant()
+
+    def generate(model, ids, max_new_tokens, temperature=1.0, top_k=None):
+        return torch.cat([one(model, row[None], max_new_tokens, temperature, top_k) for row in ids])
+    return generate
+
+
+@right("bad arguments found late, mode restored all the same")
+def _():
+    def generate(model, ids, max_new_tokens, temperature=1.0, top_k=None):
+        training = model.training
+        model.eval()
+        try:
+            return variant()(model, ids, max_new_tokens, temperature, top_k)
+        finally:
+            model.train(training)
+    return generate
+
+
 @wrong("prompt cropped at the wrong end", named=True)
 def _():
     return variant(window=lambda model, ids: ids[:, :model.max_len])
@@ -362,13 +383,13 @@ def _():
     return variant(choose=single)
 
 
-@wrong("one draw for all rows")
+@wrong("one draw for all rows", named=True)
 def _():
     return variant(choose=lambda logits, temperature, k: choose(logits, temperature, k) if temperature == 0 or k == 1
                    else choose(logits[:1], temperature, k).expand(len(logits), 1))
 
 
-@wrong("random seed set inside", named="the same draw every time")
+@wrong("random seed set inside", named="the random seed")
 def _():
     def seeded(logits, temperature, k):
         torch.manual_seed(42)
@@ -391,7 +412,7 @@ def _():
     return generate
 
 
-@wrong("exp without care: overflows when cold")
+@wrong("exp without care: overflows when cold", named="low temperature")
 def _():
     def exp(logits, temperature, k):
         if temperature == 0 or k is not None:
@@ -404,3 +425,86 @@ def _():
 @wrong("returns a list")
 def _():
     return variant(result=lambda prompt, ids, model: ids.tolist())
+
+
+@wrong("padded to max_len on the right", named="wrong ids fed")
+def _():
+    def generate(model, ids, max_new_tokens, temperature=1.0, top_k=None):
+        refuse(ids, max_new_tokens, temperature, top_k)
+        training = model.training
+        model.eval()
+        with torch.no_grad():
+            for _ in range(max_new_tokens):
+                window = ids[:, -model.max_len:]
+                logits = model(F.pad(window, (0, model.max_len - window.shape[1])))[:, window.shape[1] - 1]
+                ids = torch.cat([ids, choose(logits, temperature, top_k)], 1)
+        model.train(training)
+        return ids
+    return generate
+
+
+@wrong("all new ids drawn at once", named="wrong ids fed")
+def _():
+    greedy = variant()
+
+    @torch.no_grad()
+    def generate(model, ids, max_new_tokens, temperature=1.0, top_k=None):
+        if temperature == 0 or max_new_tokens < 2:
+            return greedy(model, ids, max_new_tokens, temperature, top_k)
+        refuse(ids, max_new_tokens, temperature, top_k)
+        training = model.training
+        model.eval()
+        logits = model(ids[:, -model.max_len:])[:, -1]
+        model.train(training)
+        new = [choose(logits, temperature, top_k) for _ in range(max_new_tokens)]
+        return torch.cat([ids, *new], 1)
+    return generate
+
+
+@wrong("greedy below 0.1", named="always the most likely id")
+def _():
+    return variant(choose=lambda logits, temperature, k: choose(logits, temperature if temperature >= 0.1 else 0, k))
+
+
+@wrong("temperature kept above 0.1", named="another temperature")
+def _():
+    return variant(choose=lambda logits, temperature, k: choose(logits, temperature and max(temperature, 0.1), k))
+
+
+@wrong("left-out logits set to the smallest", named="left-out ids still possible")
+def _():
+    def smallest(logits, temperature, k):
+        if temperature == 0 or k is None or k == 1 or k >= logits.shape[-1]:
+            return choose(logits, temperature, k)
+        least = logits.topk(k).values[:, -1:]
+        return choose(torch.where(logits < least, logits.min(), logits), temperature, None)
+    return variant(choose=smallest)
+
+
+@wrong("a bad call leaves evaluation mode", named="mode not restored")
+def _():
+    def generate(model, ids, max_new_tokens, temperature=1.0, top_k=None):
+        training = model.training
+        model.eval()
+        refuse(ids, max_new_tokens, temperature, top_k)
+        out = variant()(model, ids, max_new_tokens, temperature, top_k)
+        model.train(training)
+        return out
+    return generate
+
+
+@wrong("gradients always on afterwards", named="gradient mode not restored")
+def _():
+    def generate(model, ids, max_new_tokens, temperature=1.0, top_k=None):
+        torch.set_grad_enabled(False)
+        out = variant()(model, ids, max_new_tokens, temperature, top_k)
+        torch.set_grad_enabled(True)
+        return out
+    return generate
+
+
+@wrong("0 new ids: returns before looking at the rest", named="no error raised")
+def _():
+    def generate(model, ids, max_new_tokens, temperature=1.0, top_k=None):
+        return variant()(model, ids, max_new_tokens, temperature, top_k) if max_new_tokens else ids
+    return generate

@@ -1,4 +1,5 @@
 """TODO 25: TextDataset.__init__(ids, block_size)."""
+import numpy as np
 import torch
 from torch.utils.data import Dataset
 
@@ -37,6 +38,14 @@ class Unfinished(Dataset):
 
 def dataset(make, base=Windows):
     return type("TextDataset", (base,), {"__init__": lambda self, ids, block_size: make(self, ids, block_size)})
+
+
+def keeps(change, refuse=refuse):
+    """A dataset that keeps what `change` makes of the ids."""
+    def make(self, ids, block_size):
+        refuse(ids, block_size)
+        self.ids, self.block_size = change(torch.as_tensor(ids, dtype=torch.int64)), block_size
+    return dataset(make)
 
 
 @right("as_tensor, the rest unfinished")
@@ -92,6 +101,18 @@ def _():
     return TextDataset
 
 
+@right("properties, the rest unfinished")
+def _():
+    class TextDataset(Unfinished):
+        ids = property(lambda self: self._ids)
+        block_size = property(lambda self: self._block_size)
+
+        def __init__(self, ids, block_size):
+            refuse(ids, block_size)
+            self._ids, self._block_size = torch.from_numpy(np.array(ids, dtype=np.int64)), block_size
+    return TextDataset
+
+
 @wrong("ids kept as a list", named=True)
 def _():
     def make(self, ids, block_size):
@@ -132,7 +153,7 @@ def _():
     return dataset(make, Unfinished)
 
 
-@wrong("ids cut off", named=True)
+@wrong("last id cut off", named="ids missing")
 def _():
     def make(self, ids, block_size):
         refuse(ids, block_size)
@@ -188,3 +209,41 @@ def _():
             refuse(ids, block_size)
             TextDataset.ids, TextDataset.block_size = torch.as_tensor(ids, dtype=torch.int64), block_size
     return TextDataset
+
+
+@wrong("ids squeezed into 16 bits", named="other ids kept")
+def _():
+    return keeps(lambda ids: ids.to(torch.int16).long())
+
+
+@wrong("a batch of one", named="wrong shape")
+def _():
+    return keeps(lambda ids: ids[None])
+
+
+@wrong("a NumPy array", named="not a tensor")
+def _():
+    return keeps(lambda ids: ids.numpy())
+
+
+@wrong("first 1000 ids", named="ids missing")
+def _():
+    return keeps(lambda ids: ids[:1000])
+
+
+@wrong("ids that follow themselves dropped", named="ids missing")
+def _():
+    return keeps(lambda ids: ids.unique_consecutive())
+
+
+@wrong("counts different ids to see if the text is long enough", named="are legal")
+def _():
+    return keeps(lambda ids: ids, lambda ids, block_size: refuse({int(i) for i in ids}, block_size))
+
+
+@wrong("error without words", named="error without a sentence")
+def _():
+    def silent(ids, block_size):
+        if not 1 <= block_size < len(ids):
+            raise ValueError
+    return keeps(lambda ids: ids, silent)

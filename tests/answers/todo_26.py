@@ -1,4 +1,5 @@
 """TODO 26: TextDataset.__len__()."""
+import numpy as np
 import torch
 from torch.utils.data import Dataset
 
@@ -37,6 +38,16 @@ def _():
 @right("counting the starts")
 def _():
     return dataset(lambda self: sum(1 for _ in range(self.block_size, self.ids.numel())))
+
+
+@right("a NumPy integer")
+def _():
+    return dataset(lambda self: np.int64(len(self.ids) - self.block_size))
+
+
+@right("a tensor of one number")
+def _():
+    return dataset(lambda self: torch.tensor(len(self.ids)) - self.block_size)
 
 
 @right("__init__ unfinished")
@@ -85,3 +96,21 @@ def _():
 @wrong("a constant")
 def _():
     return dataset(lambda self: 10)
+
+
+@wrong("at most 1000")
+def _():
+    return dataset(lambda self: min(1000, len(self.ids) - self.block_size))
+
+
+@wrong("nothing returned", named="not an int")
+def _():
+    return dataset(lambda self: None)
+
+
+@wrong("ids cut to count them", named="changes the dataset")
+def _():
+    def length(self):
+        self.ids = self.ids[self.block_size:]
+        return len(self.ids)
+    return dataset(length)

@@ -65,6 +65,20 @@ def _():
     return TextDataset
 
 
+@right("all windows cut in advance, a bare IndexError")
+def _():
+    class TextDataset(Base):
+        def __init__(self, ids, block_size):
+            super().__init__(ids, block_size)
+            self.windows = [pair(self, i) for i in range(len(self))]
+
+        def __getitem__(self, i):
+            if i not in range(-len(self), len(self)):
+                raise IndexError
+            return self.windows[i]
+    return TextDataset
+
+
 @right("picked one by one; __len__ unfinished")
 def _():
     class Unready(Base):
@@ -183,3 +197,54 @@ def _():
 @wrong("one tensor of two rows", named="wrong number of results")
 def _():
     return dataset(lambda self, i: torch.stack(pair(self, i)))
+
+
+@wrong("first window refused from the end", named="legal index refused")
+def _():
+    def strict(self, i):
+        if not -len(self) < i < len(self):
+            raise IndexError(i)
+        return i % len(self)
+    return dataset(pair, start=strict)
+
+
+@wrong("only -1 counts from the end", named="legal index refused")
+def _():
+    def last(self, i):
+        if not -1 <= i < len(self):
+            raise IndexError(i)
+        return i % len(self)
+    return dataset(pair, start=last)
+
+
+@wrong("squeezed", named="wrong shape")
+def _():
+    return dataset(lambda self, i: tuple(part.squeeze() for part in pair(self, i)))
+
+
+@wrong("sorted")
+def _():
+    return dataset(lambda self, i: tuple(part.sort().values for part in pair(self, i)))
+
+
+@wrong("last answer hidden in the text", named="changes the ids")
+def _():
+    def hide(self, i):
+        x, y = (part.clone() for part in pair(self, i))
+        self.ids[i + self.block_size] = 0
+        return x, y
+    return dataset(hide)
+
+
+@wrong("one buffer for all items", named="items change each other")
+def _():
+    def fill(self, i):
+        buffer = self.__dict__.setdefault("buffer", torch.empty(2, self.block_size, dtype=torch.int64))
+        return tuple(buffer.copy_(torch.stack(pair(self, i))))
+    return dataset(fill)
+
+
+@wrong("remembered for all datasets")
+def _():
+    known = {}
+    return dataset(lambda self, i: known.setdefault((i, len(self)), pair(self, i)))

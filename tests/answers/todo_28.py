@@ -100,6 +100,22 @@ def _():
     return train_step
 
 
+@right("loss in float32, a closure for the optimizer")
+def _():
+    def train_step(model, batch, optimizer, max_grad_norm=1.0):
+        x, y = move(model, batch)
+        model.train()
+
+        def closure():
+            optimizer.zero_grad()
+            loss = F.cross_entropy(model(x).float().mT, y)
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), max_grad_norm)
+            return loss
+        return optimizer.step(closure).item()
+    return train_step
+
+
 @wrong("gradients not cleared", named=True)
 def _():
     return step(clear=lambda model, optimizer: None)
@@ -112,6 +128,14 @@ def _():
         optimizer.zero_grad()
         return loss
     return train_step
+
+
+@wrong("only the first group cleared", named=True)
+def _():
+    def clear(model, optimizer):
+        for parameter in optimizer.param_groups[0]["params"]:
+            parameter.grad = None
+    return step(clear=clear)
 
 
 @wrong("gradients not clipped", named=True)
@@ -152,6 +176,11 @@ def _():
     return step(clip=lambda model, limit: torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0))
 
 
+@wrong("max_grad_norm never below 1", named="max_grad_norm ignored")
+def _():
+    return step(clip=lambda model, limit: torch.nn.utils.clip_grad_norm_(model.parameters(), max(limit, 1.0)))
+
+
 @wrong("clipped by value", named=True)
 def _():
     return step(clip=lambda model, limit: torch.nn.utils.clip_grad_value_(model.parameters(), limit))
@@ -160,6 +189,16 @@ def _():
 @wrong("each parameter clipped alone", named=True)
 def _():
     return step(clip=lambda model, limit: [torch.nn.utils.clip_grad_norm_(p, limit) for p in model.parameters()])
+
+
+@wrong("each group clipped alone", named=True)
+def _():
+    def train_step(model, batch, optimizer, max_grad_norm=1.0):
+        def clip(model, limit):
+            for group in optimizer.param_groups:
+                torch.nn.utils.clip_grad_norm_(group["params"], limit)
+        return step(clip=clip)(model, batch, optimizer, max_grad_norm)
+    return train_step
 
 
 @wrong("small gradients made larger", named=True)
@@ -176,7 +215,27 @@ def _():
     return step(steps=0)
 
 
-@wrong("cleared between backward and step", named="no step")
+@wrong("logits detached", named="no gradient at the step")
+def _():
+    return step(loss=lambda logits, y: mean_loss(logits.detach().requires_grad_(), y))
+
+
+@wrong("backward twice", named="gradients twice as large")
+def _():
+    def train_step(model, batch, optimizer, max_grad_norm=1.0):
+        x, y = move(model, batch)
+        model.train()
+        loss = mean_loss(model(x), y)
+        optimizer.zero_grad()
+        loss.backward(retain_graph=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), max_grad_norm)
+        optimizer.step()
+        return loss.item()
+    return train_step
+
+
+@wrong("cleared between backward and step", named="no gradient at the step")
 def _():
     def train_step(model, batch, optimizer, max_grad_norm=1.0):
         x, y = move(model, batch)
@@ -208,6 +267,15 @@ def _():
 @wrong("evaluation mode", named=True)
 def _():
     return step(mode=False)
+
+
+@wrong("evaluation mode afterwards", named=True)
+def _():
+    def train_step(model, batch, optimizer, max_grad_norm=1.0):
+        loss = step()(model, batch, optimizer, max_grad_norm)
+        model.eval()
+        return loss
+    return train_step
 
 
 @wrong("mode left as it is", named="evaluation mode")
@@ -258,6 +326,11 @@ def _():
     return step(loss=lambda logits, y: F.cross_entropy(logits.flatten(0, 1), y.flatten(), ignore_index=0))
 
 
+@wrong("the number of classes taken from the targets")
+def _():
+    return step(loss=lambda logits, y: mean_loss(logits[..., : int(y.max()) + 1], y))
+
+
 @wrong("label smoothing")
 def _():
     return step(loss=lambda logits, y: F.cross_entropy(logits.flatten(0, 1), y.flatten(), label_smoothing=0.1))
@@ -286,3 +359,13 @@ def _():
 @wrong("only x moved", named="batch not moved to the model's device")
 def _():
     return step(move=lambda model, batch: (batch[0].to(next(model.parameters()).device), batch[1]))
+
+
+@wrong("ids made into floats", named=True)
+def _():
+    return step(move=lambda model, batch: [part.to(next(model.parameters())) for part in batch])
+
+
+@wrong("loss given through numpy", named="hard-coded device")
+def _():
+    return step(give=lambda loss: loss.detach().numpy().item())

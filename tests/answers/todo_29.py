@@ -1,4 +1,5 @@
 """TODO 29: evaluate(model, loader) -> float."""
+import itertools
 import math
 
 import torch
@@ -94,6 +95,16 @@ def _():
     return evaluate
 
 
+@right("the loader's length asked first, loss in float32")
+def _():
+    def evaluate(model, loader):
+        if len(loader) == 0:
+            raise ValueError("loader must hold at least one batch")
+        return evaluation(loss=lambda model, x, y: F.cross_entropy(model(x.to(device_of(model))).float().mT,
+                                                                   y.to(device_of(model))))(model, loader)
+    return evaluate
+
+
 @wrong("mean of the batches' means", named=True)
 def _():
     return evaluation(lambda found: sum(loss for loss, _, _ in found) / len(found))
@@ -129,6 +140,22 @@ def _():
     return evaluation(lambda found: found[-1][0])
 
 
+@wrong("at most 200 batches, as for an estimate", named="not all batches")
+def _():
+    return lambda model, loader: evaluation()(model, itertools.islice(loader, 200))
+
+
+@wrong("the first loss of a model remembered", named="remembers an earlier call")
+def _():
+    known = {}
+
+    def evaluate(model, loader):
+        if model not in known:
+            known[model] = evaluation()(model, loader)
+        return known[model]
+    return evaluate
+
+
 @wrong("training mode", named=True)
 def _():
     return evaluation(mode=True)
@@ -157,6 +184,34 @@ def _():
 @wrong("always training mode afterwards", named="mode not restored")
 def _():
     return evaluation(back=lambda model, training: model.train())
+
+
+@wrong("evaluation mode stays after the ValueError", named="mode not restored")
+def _():
+    def evaluate(model, loader):
+        training = model.training
+        model.eval()
+        with torch.no_grad():
+            found = [(batch_loss(model, x, y).item(), *x.shape) for x, y in loader]
+        if not found:
+            raise ValueError("loader is empty")
+        model.train(training)
+        return mean(found)
+    return evaluate
+
+
+@wrong("the model cast to double", named="changes the model")
+def _():
+    return lambda model, loader: evaluation()(model.double(), loader)
+
+
+@wrong("the last target of each row overwritten", named="changes its input")
+def _():
+    def masked_loss(model, x, y):
+        loss = batch_loss(model, x, y)
+        y[:, -1] = 0
+        return loss
+    return evaluation(loss=masked_loss)
 
 
 @wrong("gradients on", named=True)
@@ -188,6 +243,16 @@ def _():
 @wrong("0.0 for an empty loader", named="no error raised")
 def _():
     return evaluation(lambda found: mean(found) if found else 0.0, check=False)
+
+
+@wrong("a loss of 0 taken for an empty loader")
+def _():
+    def evaluate(model, loader):
+        loss = evaluation(lambda found: mean(found) if found else 0.0, check=False)(model, loader)
+        if not loss:
+            raise ValueError("loader is empty")
+        return loss
+    return evaluate
 
 
 @wrong("a tensor returned", named="not a float")

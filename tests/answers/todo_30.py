@@ -1,4 +1,7 @@
 """TODO 30: train(model, train_loader, val_loader, optimizer, epochs, scheduler=None, on_step=None) -> dict."""
+import copy
+import itertools
+
 import torch
 import torch.nn.functional as F
 
@@ -25,20 +28,19 @@ def _():
     return train
 
 
-@right("on_step before the scheduler, step from the history's length, more keys")
+@right("on_step before the scheduler, step from the history's length")
 def _():
     def train(model, train_loader, val_loader, optimizer, epochs, scheduler=None, on_step=None):
-        train_losses, val_losses, rates = [], [], []
-        for epoch in range(1, epochs + 1):
-            for i, (x, y) in enumerate(train_loader):
-                rates.append(optimizer.param_groups[0]["lr"])
+        train_losses, val_losses = [], []
+        for _ in range(1, epochs + 1):
+            for x, y in train_loader:
                 train_losses += [train_step(model, (x, y), optimizer)]
                 if on_step:
                     on_step(step=len(train_losses) - 1, loss=train_losses[-1])
                 if scheduler:
                     scheduler.step()
             val_losses.append(evaluate(model, val_loader))
-        return dict(train_loss=train_losses, val_loss=val_losses, learning_rate=rates, epochs=epochs)
+        return dict(train_loss=train_losses, val_loss=val_losses)
     return train
 
 
@@ -72,7 +74,8 @@ def _():
 
 
 def loop(schedule="step", validate="epoch", number=lambda step, i, epoch: step, tell=True, swap=False, store="step",
-         on="val", epochs=lambda epochs: epochs, once=False, early=False, give=lambda history: history):
+         on="val", epochs=lambda epochs: epochs, once=False, early=False, give=lambda history: history,
+         after_epoch=lambda history, model: None, batches=lambda loader: loader):
     """A right train with one part exchanged: the wrong answers below are made from it."""
     def train(model, train_loader, val_loader, optimizer, n, scheduler=None, on_step=None):
         history = {"train_loss": [], "val_loss": []}
@@ -87,12 +90,12 @@ def loop(schedule="step", validate="epoch", number=lambda step, i, epoch: step, 
             losses = []
             if validate == "before":
                 check()
-            for i, batch in enumerate(train_loader):
+            for i, batch in enumerate(batches(train_loader)):
                 if early and on_step:
                     on_step(step, 0.0)
                 loss = train_step(model, batch, optimizer)
                 losses.append(loss)
-                if scheduler and schedule == "step":
+                for _ in range({"step": 1, "twice": 2}.get(schedule, 0) if scheduler else 0):
                     scheduler.step()
                 if on_step and tell and not early:
                     told = (number(step, i, epoch), loss)
@@ -105,6 +108,8 @@ def loop(schedule="step", validate="epoch", number=lambda step, i, epoch: step, 
             history["train_loss"] += losses if store == "step" else [sum(losses) / len(losses)]
             if validate == "epoch":
                 check()
+            if after_epoch(history, model):
+                break
         if validate == "end":
             check()
         return give(history)
@@ -117,6 +122,24 @@ def loop(schedule="step", validate="epoch", number=lambda step, i, epoch: step, 
 @wrong("scheduler steps once per epoch", named=True)
 def _():
     return loop(schedule="epoch")
+
+
+@wrong("scheduler steps twice", named=True)
+def _():
+    return loop(schedule="twice")
+
+
+@wrong("scheduler steps before each step but the first")
+def _():
+    def train(model, train_loader, val_loader, optimizer, epochs, scheduler=None, on_step=None):
+        def batches(loader):
+            for batch in loader:
+                if scheduler and optimizer.rates:
+                    scheduler.step()
+                yield batch
+        return loop(schedule="never", batches=batches)(
+            model, train_loader, val_loader, optimizer, epochs, scheduler, on_step)
+    return train
 
 
 @wrong("scheduler ignored", named=True)
@@ -174,6 +197,17 @@ def _():
     return loop(tell=False)
 
 
+@wrong("on_step called for all steps at the end", named="on_step called too late")
+def _():
+    def train(model, train_loader, val_loader, optimizer, epochs, scheduler=None, on_step=None):
+        history = loop()(model, train_loader, val_loader, optimizer, epochs, scheduler)
+        for step, loss in enumerate(history["train_loss"]):
+            if on_step:
+                on_step(step, loss)
+        return history
+    return train
+
+
 @wrong("on_step called before the step")
 def _():
     return loop(early=True)
@@ -192,6 +226,32 @@ def _():
 @wrong("one epoch too few", named=True)
 def _():
     return loop(epochs=lambda n: n - 1)
+
+
+@wrong("stops when the validation loss rises")
+def _():
+    def stop(history, model):
+        return len(history["val_loss"]) > 1 and history["val_loss"][-1] > history["val_loss"][-2]
+    return loop(after_epoch=stop)
+
+
+@wrong("the best weights restored at the end")
+def _():
+    def train(model, train_loader, val_loader, optimizer, epochs, scheduler=None, on_step=None):
+        kept = {"weights": copy.deepcopy(model.state_dict())}
+
+        def keep(history, model):
+            if history["val_loss"][-1] == min(history["val_loss"]):
+                kept["weights"] = copy.deepcopy(model.state_dict())
+        history = loop(after_epoch=keep)(model, train_loader, val_loader, optimizer, epochs, scheduler, on_step)
+        model.load_state_dict(kept["weights"])
+        return history
+    return train
+
+
+@wrong("at most 100 batches, left from trying out")
+def _():
+    return loop(batches=lambda loader: itertools.islice(loader, 100))
 
 
 @wrong("return inside the loop", named="one epoch only")
@@ -213,6 +273,16 @@ def _():
     return loop(give=lambda history: {"train": history["train_loss"], "val": history["val_loss"]})
 
 
+@wrong("one more key", named="wrong keys")
+def _():
+    return loop(give=lambda history: {**history, "epochs": len(history["val_loss"])})
+
+
+@wrong("tuples in the history", named="not a list")
+def _():
+    return loop(give=lambda history: {key: tuple(values) for key, values in history.items()})
+
+
 @wrong("a pair returned", named="not a dict")
 def _():
     return loop(give=lambda history: (history["train_loss"], history["val_loss"]))
@@ -228,7 +298,7 @@ def _():
     return loop(give=lambda history: {key: [torch.tensor(v) for v in values] for key, values in history.items()})
 
 
-@wrong("on_step=None not handled", named="on_step or scheduler may be None")
+@wrong("on_step=None not handled", named="on_step may be None")
 def _():
     def train(model, train_loader, val_loader, optimizer, epochs, scheduler=None, on_step=None):
         history = {"train_loss": [], "val_loss": []}

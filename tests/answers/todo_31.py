@@ -46,20 +46,31 @@ def _():
 @right("sampling written out, character by character")
 def _():
     def generate_text(model, tokenizer, prompt, max_new_tokens=200, temperature=0.8, top_k=None):
-        if prompt == "":
-            raise ValueError("empty prompt")
+        if prompt == "" or max_new_tokens < 0 or temperature < 0 or (top_k is not None and top_k < 1):
+            raise ValueError("empty prompt, or a number that makes no sense")
+        ids = ids_of(model, tokenizer, prompt)
         training = model.training
         model.eval()
         with torch.no_grad():
             for _ in range(max_new_tokens):
-                ids = ids_of(model, tokenizer, prompt[-model.max_len:])
-                logits = model(ids)[0, -1]
+                logits = model(ids[:, -model.max_len:])[0, -1]
                 if top_k is not None:
                     logits = logits.masked_fill(logits < logits.topk(min(top_k, len(logits))).values[-1], -torch.inf)
                 best = logits.argmax() if temperature == 0 else torch.multinomial((logits / temperature).softmax(0), 1)
-                prompt += tokenizer.decode([int(best)])
+                ids = torch.cat([ids, best.view(1, 1)], dim=1)
         model.train(training)
-        return prompt
+        return "".join(tokenizer.decode([i]) for i in ids[0].tolist())
+    return generate_text
+
+
+@right("one id at a time, in a batch of two")
+def _():
+    def generate_text(model, tokenizer, prompt, max_new_tokens=200, temperature=0.8, top_k=None):
+        ids = ids_of(model, tokenizer, prompt).repeat(2, 1)
+        ids = generate(model, ids, min(max_new_tokens, 0), temperature, top_k)  # refuses what makes no sense
+        for _ in range(max_new_tokens):
+            ids = generate(model, ids, 1, temperature, top_k)
+        return tokenizer.decode(ids[1].tolist())
     return generate_text
 
 
@@ -153,7 +164,65 @@ def _():
     return text(give=lambda tokenizer, prompt, out: out)
 
 
-@wrong("only the last character of the prompt is used")
+@wrong("only the last character of the prompt is used", named="prompt changed")
 def _():
     return text(ids=lambda model, tokenizer, prompt: ids_of(model, tokenizer, prompt[-1]),
                 give=lambda tokenizer, prompt, out: prompt[:-1] + tokenizer.decode(out[0]))
+
+
+@wrong("prompt's end stripped", named="prompt changed")
+def _():
+    return text(ids=lambda model, tokenizer, prompt: ids_of(model, tokenizer, prompt.rstrip() or prompt))
+
+
+@wrong("prompt in one byte per id")
+def _():
+    return text(ids=lambda model, tokenizer, prompt: (ids_of(model, tokenizer, prompt) % 256))
+
+
+@wrong("up to the first new line", named="wrong number of characters")
+def _():
+    return text(give=lambda tokenizer, prompt, out: prompt + tokenizer.decode(out[0, len(prompt):]).partition("\n")[0])
+
+
+@wrong("batch handed to decode", named=True)
+def _():
+    return text(give=lambda tokenizer, prompt, out: tokenizer.decode(out))
+
+
+@wrong("temperature at most 1", named="temperature not passed on")
+def _():
+    return text(send=lambda n, temperature, top_k: (n, min(temperature, 1.0), top_k))
+
+
+@wrong("top_k 40 when none is given", named="default top_k")
+def _():
+    return text(send=lambda n, temperature, top_k: (n, temperature, top_k or 40))
+
+
+@wrong("negative max_new_tokens taken for 0", named="no error raised")
+def _():
+    return text(send=lambda n, temperature, top_k: (max(n, 0), temperature, top_k))
+
+
+@wrong("mode not restored after an error", named="mode not restored")
+def _():
+    def generate_text(model, tokenizer, prompt, max_new_tokens=200, temperature=0.8, top_k=None):
+        training = model.training
+        model.eval()
+        if not prompt:
+            raise ValueError("prompt is empty")
+        out = generate(model, ids_of(model, tokenizer, prompt), max_new_tokens, temperature, top_k)
+        model.train(training)
+        return tokenizer.decode(out[0])
+    return generate_text
+
+
+@wrong("remembered by prompt", named="wrong number of characters")
+def _():
+    known, write = {}, text()
+    def generate_text(model, tokenizer, prompt, max_new_tokens=200, temperature=0.8, top_k=None):
+        if prompt not in known:
+            known[prompt] = write(model, tokenizer, prompt, max_new_tokens, temperature, top_k)
+        return known[prompt]
+    return generate_text
