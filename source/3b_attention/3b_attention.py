@@ -168,7 +168,7 @@ checks.todo_10(SelfAttention)
 ### BEGIN HIDDEN TESTS
 _layer = SelfAttention(6)
 assert [tuple(p.shape) for p in _layer.parameters()] == [(6, 6)] * 3, "three weights of shape (C, C), no bias"
-assert all(type(getattr(_layer, n)) is nn.Linear for n in ("q_proj", "k_proj", "v_proj"))
+assert all(isinstance(getattr(_layer, n), nn.Linear) for n in ("q_proj", "k_proj", "v_proj"))
 ### END HIDDEN TESTS
 
 # %% test="11" points=6

@@ -146,7 +146,7 @@ class TinyLLM(nn.Module):
 checks.todo_18(TinyLLM)
 ### BEGIN HIDDEN TESTS
 _model = TinyLLM(11, embed_dim=12, num_heads=3, num_layers=2, max_len=7, dropout=0.25)
-assert _model.max_len == 7 and type(_model.blocks) is nn.ModuleList and len(_model.blocks) == 2
+assert _model.max_len == 7 and isinstance(_model.blocks, nn.ModuleList) and len(_model.blocks) == 2
 assert len({_p.data_ptr() for _p in _model.blocks.parameters()}) == 2 * 16, "each block has its own weights"
 assert isinstance(_model.final_norm, nn.LayerNorm) and tuple(_model.head.weight.shape) == (11, 12)
 assert all(_b.attention.dropout.p == _b.feed_forward.dropout.p == 0.25 for _b in _model.blocks)
