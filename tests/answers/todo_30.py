@@ -273,12 +273,12 @@ def _():
     return loop(give=lambda history: {"train": history["train_loss"], "val": history["val_loss"]})
 
 
-@wrong("one more key", named="wrong keys")
+@right("one more key")
 def _():
     return loop(give=lambda history: {**history, "epochs": len(history["val_loss"])})
 
 
-@wrong("tuples in the history", named="not a list")
+@right("tuples in the history")
 def _():
     return loop(give=lambda history: {key: tuple(values) for key, values in history.items()})
 
