@@ -274,7 +274,8 @@ def layer_facts(name, layer):
         facts |= {f"{name}.in_features": weight.shape[1], f"{name}.out_features": weight.shape[0],
                   f"{name}.bias": layer.bias is not None}
     elif kind is nn.Embedding:
-        facts |= {f"{name}.num_embeddings": weight.shape[0], f"{name}.embedding_dim": weight.shape[1]}
+        facts |= {f"{name}.num_embeddings": weight.shape[0], f"{name}.embedding_dim": weight.shape[1],
+                  f"{name}.padding_idx": layer.padding_idx}
     elif kind is nn.LayerNorm:
         facts |= {f"{name}.normalized_shape": tuple(layer.normalized_shape), f"{name}.eps": layer.eps,
                   f"{name}.weight": weight is not None, f"{name}.bias": layer.bias is not None}

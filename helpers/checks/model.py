@@ -94,6 +94,8 @@ MISTAKES_18 = [
             line=POSITION_18, makes=lambda c: {TABLE: (128, c.C)} if c.max_len != 128 else {}),
     Mistake("max_len not passed on", "positional_encoding has vocab_size positions; it needs max_len",
             line=POSITION_18, makes=lambda c: {TABLE: (c.V, c.C)}),
+    Mistake("learned positions", "positional_encoding's table is a Parameter: training would change it",
+            line=POSITION_18, makes=lambda c: {LEARNS: c.max_len * c.C}),
     Mistake("max_len not kept", "the model does not keep max_len: generate (TODO 20) asks for model.max_len",
             line=KEPT_18, makes=lambda c: {KEPT: "missing"}),
     Mistake("max_len not kept", "model.max_len is always 128, whatever max_len says", line=KEPT_18,
@@ -156,12 +158,16 @@ def shared(parts):
 def expected_model(c):
     blocks = [0, -1] if c.L > 1 else [0]
     inner = {f"blocks[{i}]: {key}": value for i in blocks for key, value in expected_block(c.C, c.H, c.p).items()}
-    return {"token_embedding": "nn.Embedding", "token_embedding.num_embeddings": c.V,
-            "token_embedding.embedding_dim": c.C, "positional_encoding": "a PositionalEncoding",
-            TABLE: (c.max_len, c.C), KEPT: c.max_len, "blocks": "nn.ModuleList", "blocks holds": c.L,
-            REPEATED: "separate blocks", SHARED: "have weights of their own", LEARNS: 0, "final_norm": "nn.LayerNorm",
-            "final_norm.normalized_shape": (c.C,), "final_norm.weight": True, "head": "nn.Linear",
-            "head.in_features": c.C, "head.out_features": c.V, OUTSIDE: "none"} | inner
+    parts = {
+        "token_embedding": {"": "nn.Embedding", ".num_embeddings": c.V, ".embedding_dim": c.C, ".padding_idx": None},
+        "positional_encoding": {"": "a PositionalEncoding"},
+        "blocks": {"": "nn.ModuleList", " holds": c.L},
+        "final_norm": {"": "nn.LayerNorm", ".normalized_shape": (c.C,), ".eps": 1e-5, ".weight": True, ".bias": True},
+        "head": {"": "nn.Linear", ".in_features": c.C, ".out_features": c.V},
+    }
+    facts = {name + what: value for name, part in parts.items() for what, value in part.items()}
+    return facts | {TABLE: (c.max_len, c.C), LEARNS: 0, KEPT: c.max_len, REPEATED: "separate blocks",
+                    SHARED: "have weights of their own", OUTSIDE: "none"} | inner
 
 
 def model_case(V, C, H, L, max_len, p=0.0):

@@ -243,3 +243,45 @@ def _():
             self.max_len = max_len
             self.token_embedding = TokenEmbedding(vocab_size, embed_dim)
     return TinyLLM
+
+
+@right("head tied to the embedding, logits made smaller in forward")
+def _():
+    class TinyLLM(model(lambda self, *sizes: setattr(self.head, "weight", self.token_embedding.embedding.weight))):
+        def forward(self, ids):
+            x = self.positional_encoding(self.token_embedding(ids))
+            for block in self.blocks:
+                x = block(x)
+            return self.head(self.final_norm(x)) / x.shape[-1]
+    return TinyLLM
+
+
+@wrong("final_norm is the last block's norm", named="parts share weights")
+def _():
+    def make(self, V, C, H, L, max_len, p):
+        self.final_norm = self.blocks[-1].norm2
+    return model(make)
+
+
+@wrong("blocks share their attention", named="blocks share weights")
+def _():
+    def make(self, V, C, H, L, max_len, p):
+        for block in self.blocks:
+            block.attention = self.blocks[0].attention
+    return model(make)
+
+
+@wrong("eps of final_norm", named="final_norm.eps")
+def _():
+    def make(self, V, C, H, L, max_len, p):
+        self.final_norm = nn.LayerNorm(C, eps=0.1)
+    return model(make)
+
+
+@wrong("a table that learns", named="learned positions")
+def _():
+    def make(self, V, C, H, L, max_len, p):
+        table = self.positional_encoding.table
+        del self.positional_encoding.table
+        self.positional_encoding.table = nn.Parameter(table)
+    return model(make)

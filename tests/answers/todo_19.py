@@ -350,3 +350,54 @@ def _():
         logits = self.head(self.final_norm(through(self, start(self, ids[:1]))))
         return logits.expand(len(ids), -1, -1)
     return model(run)
+
+
+@right("a tied head with smaller logits")
+def _():
+    class Tied(Base):
+        def __init__(self, vocab_size, embed_dim=128, *args, **kwargs):
+            super().__init__(vocab_size, embed_dim, *args, **kwargs)
+            self.head = nn.Linear(embed_dim, vocab_size, bias=False)
+            self.head.weight = self.token_embedding.embedding.weight
+    return model(lambda self, ids: self.head(self.final_norm(through(self, start(self, ids)))) / 100, Tied)
+
+
+@wrong("mask of the first call kept", named="remembers an earlier call")
+def _():
+    def run(self, ids):
+        x = start(self, ids)
+        if not hasattr(self, "mask"):
+            self.mask = causal_mask(x.shape[1], device=x.device)
+        for block in self.blocks:
+            x = block(x, self.mask)
+        return self.head(self.final_norm(x))
+    return model(run)
+
+
+@wrong("ids viewed as one row")
+def _():
+    def run(self, ids):
+        x = start(self, ids.view(-1).view(ids.shape))  # fails for a transposed batch
+        return self.head(self.final_norm(through(self, x)))
+    return model(run)
+
+
+@wrong("at most 64 positions are masked", named="looks ahead")
+def _():
+    def run(self, ids):
+        x = start(self, ids)
+        mask = torch.ones(x.shape[1], x.shape[1], dtype=torch.bool, device=x.device)
+        mask[:64, :64] = mask[:64, :64].tril()
+        for block in self.blocks:
+            x = block(x, mask)
+        return self.head(self.final_norm(x))
+    return model(run)
+
+
+@wrong("weights of the first call kept", named="gradient cut")
+def _():
+    def run(self, ids):
+        self.__dict__.setdefault("kept", self.head.weight.detach().clone())
+        return F.linear(self.final_norm(through(self, start(self, ids))), self.kept.to(self.head.weight),
+                        self.head.bias)
+    return model(run)

@@ -108,3 +108,22 @@ def _():
 @wrong("device is needed")
 def _():
     return lambda seq_len, device: torch.ones(seq_len, seq_len, device=device).tril().bool()
+
+
+@wrong("the same tensor each time", named=True)
+def _():
+    masks = {}
+
+    def causal_mask(seq_len, device=None):
+        key = seq_len, str(device)
+        if key not in masks:
+            masks[key] = torch.ones(seq_len, seq_len, dtype=torch.bool, device=device).tril()
+        return masks[key]
+    return causal_mask
+
+
+@wrong("at most 128 positions", named="wrong shape")
+def _():
+    def causal_mask(seq_len, device=None):
+        return torch.ones(128, 128, dtype=torch.bool, device=device).tril()[:seq_len, :seq_len]
+    return causal_mask
