@@ -13,6 +13,7 @@ import sys
 import torch
 from torch import nn
 
+DRAWN = ("weights", "mask", "table")  # results that a notebook shows beside the right ones
 NOT_THEIRS = (os.path.dirname(torch.__file__), os.path.dirname(os.path.dirname(os.path.abspath(__file__))),
               os.path.dirname(os.__file__), "<frozen")  # files with these beginnings are not the learner's
 
@@ -480,13 +481,12 @@ def learners_line(error):
 
 def show_picture(wrong):
     """Target and answer side by side, in a notebook only; never while grading, and never a reason to fail."""
-    if wrong.picture is None or "NBGRADER_EXECUTION" in os.environ or "IPython" not in sys.modules:
+    if wrong.picture is None or wrong.picture[0] not in DRAWN or "NBGRADER_EXECUTION" in os.environ:
         return
-    if not hasattr(sys.modules["IPython"].get_ipython(), "kernel"):
+    if "IPython" not in sys.modules or not hasattr(sys.modules["IPython"].get_ipython(), "kernel"):
         return
     from helpers import plots  # not above: a check that passes draws nothing, and matplotlib takes a second to load
     try:
-        if wrong.picture[0] in plots.comparison.AXES:
-            plots.show(plots.expected_and_yours(*wrong.picture))
+        plots.show(plots.expected_and_yours(*wrong.picture))
     except Exception:  # a picture that cannot be drawn is no reason to hide the message
         return

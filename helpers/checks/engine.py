@@ -350,7 +350,9 @@ class Trial:
             if says:
                 if says.kind is None and mine.numel() > 1 and not mine.any():
                     raise Wrong(f"every number of the {name} is 0.", name="all zero", case=case)
-                picture = (name, right, mine)
+                wrong_ones = [(n, r, m) for n, m, r in zip(names, got, expected) if type(m) is torch.Tensor
+                              and not same(m, r, tolerance=tolerance)]
+                picture = next((p for p in wrong_ones if p[0] in compare.DRAWN), (name, right, mine))
                 try:
                     self.name_it(mistakes, case, got, tolerance, expected)
                 except Wrong as wrong:
