@@ -73,7 +73,7 @@ def mend():
     theirs = []
     for current, owner, names, values in _KNOWN:
         if _all(_map(_is, _map(current.get, names, _repeat(_MISSING)), values)):
-            continue  # nearly always: some thousand names, a fifth of a millisecond
+            continue  # nearly always: 3500 names, about half a millisecond on one core
         for name, value in _zip(names, values):
             there = current.get(name, _MISSING)
             if there is not value:
