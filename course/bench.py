@@ -106,7 +106,7 @@ def score(todo, seeds):
 
 def print_scores(todos, seeds):
     """One line per TODO and one for all; then the answers that are misjudged, if any."""
-    print(f"answers of the bank, each with {len(seeds)} seeds\n\nTODO  wrong caught   right passed  named / wrong")
+    print(f"answers of the bank, each with {len(seeds)} seed{'s' * (len(seeds) > 1)}\n\nTODO  wrong caught   right passed  named / wrong")
     total = Score()
     for todo in todos:
         found = score(todo, seeds)

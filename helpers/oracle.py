@@ -161,20 +161,22 @@ class TransformerBlock(nn.Module):
         )
         layer.dropout1.p = layer.dropout2.p = dropout  # on what each half adds; none inside the halves
         layer.activation_relu_or_gelu = 0  # keeps PyTorch from its inference-only kernel
-        self._layer = (layer,)  # in a tuple, so that its empty weights do not count as this block's
+        del layer.self_attn.in_proj_weight, layer.self_attn.in_proj_bias  # come from three layers here, see forward
+        self._layer = (layer,)  # in a tuple, so that its parts do not count as this block's too
 
     def forward(self, x, mask=None):
         a, f, (layer,) = self.attention, self.feed_forward, self._layer
-        own = {
-            "norm1": self.norm1, "norm2": self.norm2,
-            "self_attn.out_proj": a.out_proj, "linear1": f.expand, "linear2": f.project,
-        }  # fmt: skip
-        weights = {f"{name}.{kind}": getattr(part, kind) for name, part in own.items() for kind in ("weight", "bias")}
-        for kind in ("weight", "bias"):
-            weights[f"self_attn.in_proj_{kind}"] = torch.cat([getattr(p, kind) for p in (a.q_proj, a.k_proj, a.v_proj)])
-        hidden = None if mask is None else torch.logical_not(mask)  # PyTorch's True means "may not look"
+        layer.norm1, layer.norm2, layer.linear1, layer.linear2 = self.norm1, self.norm2, f.expand, f.project
+        layer.self_attn.out_proj = a.out_proj
         layer.train(self.training)
-        return torch.func.functional_call(layer, weights, (x, hidden))
+        hidden = None if mask is None else torch.logical_not(mask)  # PyTorch's True means "may not look"
+        qkv = (a.q_proj, a.k_proj, a.v_proj)
+        try:
+            layer.self_attn.in_proj_weight = torch.cat([projection.weight for projection in qkv])
+            layer.self_attn.in_proj_bias = torch.cat([projection.bias for projection in qkv])
+            return layer(x, hidden)
+        finally:  # results of a calculation cannot be deep-copied, and hold on to their graph
+            layer.self_attn.in_proj_weight = layer.self_attn.in_proj_bias = None
 
 
 class TinyLLM(nn.Module):

@@ -9,9 +9,8 @@ from torch import nn
 from helpers import oracle
 from helpers.checks import compare
 from helpers.checks.compare import difference, dtype_name
-from helpers.checks.engine import Mistake, Wrong, check
+from helpers.checks.engine import DOUBLE, SINGLE, Mistake, Wrong, check
 
-SINGLE, DOUBLE = torch.float32, torch.float64
 FORBIDDEN = ("scaled_dot_product", "multi_head_attention", "transformer_encoder_layer")
 RESULTS = ("output", "weights")
 MASKS = (torch.bool, torch.uint8, torch.int64, torch.float32)  # what a mask may be made of; not wider than x
@@ -89,10 +88,11 @@ def attention_cases(t, B, T, C, H=None):
     mask, causal = random_mask(t, T), torch.ones(T, T).tril()
     # In float64 the width of a head is 16: then its root is exact, also for who keeps it as a buffer in float32.
     narrow, exact = 3 * (H or 1), 16 * (H or 1)
-    return [case(), case(mask), case(causal.bool()), case(), *[case(mask.to(d), backward=False) for d in MASKS[1:]],
-            case(training=False), case(mask, training=False), case(B=1), case(T=1), case(C=C + (H or 1)),
-            case(random_mask(t, C), T=C), case(T=narrow + 1, C=narrow), case(B=1, T=LONG, C=narrow, backward=False),
-            case(random_mask(t, LONG), B=1, T=LONG, C=narrow, backward=False), case(mask, C=exact),
+    same = {"backward": False}  # gradients as in another case
+    return [case(), case(mask), case(causal.bool()), case(**same), *[case(mask.to(d), **same) for d in MASKS[1:]],
+            case(training=False, **same), case(mask, training=False), case(B=1), case(T=1), case(C=C + (H or 1)),
+            case(random_mask(t, C), T=C, **same), case(T=narrow + 1, C=narrow), case(B=1, T=LONG, C=narrow, **same),
+            case(random_mask(t, LONG), B=1, T=LONG, C=narrow, **same), case(mask, C=exact),
             case(C=exact, dtype=DOUBLE), case(causal, C=exact, dtype=DOUBLE)]
 
 
@@ -105,7 +105,7 @@ PATTERNS = {  # what the cases that pass may have in common
     "in evaluation mode": lambda c: not c.training,
     "for few positions": lambda c: c.T < LONG,
     "for T up to C": lambda c: c.T <= c.C,
-    **{name: fits for name, fits in compare.PATTERNS.items() if not name.endswith(("masks", "numbers"))},
+    **compare.PATTERNS,
 }
 
 
@@ -120,10 +120,8 @@ def right_in_all(t, cases, modules, mistakes):
             got = t.against(mine, c.truth, c.inputs, names=RESULTS, dtype=c.dtype, mistakes=mistakes, case=c,
                             gradients=c.backward)
         except Wrong as wrong:
-            if wrong.kind == "changes its input":
-                wrong.name = wrong.kind  # whatever the cases in which it happens have in common
-                if mask is not None and not torch.equal(mask, c.mask):
-                    wrong.says = "it changes the mask in place: the caller's mask is not the same after the call"
+            if wrong.kind == "changes its input" and mask is not None and not torch.equal(mask, c.mask):
+                wrong.says = "it changes the mask in place: the caller's mask is not the same after the call"
             raise
         hidden_is_zero(got[1], c)
 

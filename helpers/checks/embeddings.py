@@ -8,8 +8,8 @@ from torch import nn
 
 from helpers import oracle
 from helpers.checks.compare import difference, kind_of
-from helpers.checks.engine import Mistake, Wrong, check
-from helpers.checks.modules import DOUBLE, HALF, SINGLE, rough
+from helpers.checks.engine import DOUBLE, HALF, SINGLE, Mistake, Wrong, check
+from helpers.checks.modules import rough
 
 # --- TODO 6: TokenEmbedding.__init__ -----------------------------------------------------------------------------
 

@@ -28,6 +28,8 @@ from torch import nn
 from helpers.checks import compare, guard
 from helpers.checks.compare import difference, kind_of, same, sentence
 
+SINGLE, DOUBLE, HALF = torch.float32, torch.float64, torch.bfloat16
+
 
 @dataclasses.dataclass(frozen=True)
 class Mistake:
@@ -168,6 +170,7 @@ class Trial:
         self.gen = torch.Generator().manual_seed(seed)      # for tensors
         self.repaired = set()                               # earlier TODOs that were replaced for this check
         self.suspects = []                                  # mistakes that other cases of this check showed
+        self.in_vain = 0                                    # how often no mistake of the table fitted
         self.made = {}                                      # what `once` made
         self.random_states = {}                             # PyTorch's random state after each call -> that before it
 
@@ -272,7 +275,7 @@ class Trial:
     def cases(self, cases, run, patterns=None):
         """Run `run(case)` for every case; when some fail, the pattern of failures may itself name the mistake.
 
-        A mistake that at least a third of the failing cases show comes first (one that fits only a special case
+        A mistake that two of the failing cases show, or a third of them, comes first (one that fits only a special case
         would mislead); then "works only for ...", when all cases that pass share something that none of the failing
         ones has; then the first failure.
         """
@@ -282,12 +285,14 @@ class Trial:
                 run(case)
                 passed.append(case)
             except Wrong as wrong:
-                if passed and not wrong.name and wrong.kind in (None, "wrong shape"):
+                if passed and not failed and not wrong.name and wrong.kind in (None, "wrong shape"):
                     self.forgets(run, case)
+                if wrong.kind in ("changes its input", "mode changed", "weights changed"):
+                    wrong.name = wrong.kind  # whatever the cases in which it happens have in common
                 wrong.case = wrong.case or case
                 failed.append(wrong)
                 alike = [w for w in failed if w.name and w.name == wrong.name]
-                if len(alike) * 3 >= len(cases):
+                if len(alike) == min(2, len(cases)):
                     raise alike[0] from None
         if not failed:
             return
@@ -363,11 +368,15 @@ class Trial:
 
     def name_it(self, mistakes, case, got, tolerance=None, expected=None):
         """Raise a named Wrong if `got` (a tuple) equals what one of the mistakes gives."""
-        likely = sorted(mistakes, key=lambda mistake: mistake not in self.suspects)  # saves trying the whole table
-        mistake = compare.mistake_that_makes(got, likely, case, tolerance, expected)
-        if mistake:
-            self.suspects.append(mistake)
-            raise mistake_made(mistake, case)
+        # Trying a whole table takes long: what fitted another case comes first, and three times in vain is enough.
+        likely = [mistake for mistake in mistakes if mistake in self.suspects]
+        rest = [mistake for mistake in mistakes if mistake not in likely] if self.in_vain < 3 else []
+        mistake = compare.mistake_that_makes(got, likely + rest, case, tolerance, expected)
+        if mistake is None:
+            self.in_vain += 1
+            return
+        self.suspects.append(mistake)
+        raise mistake_made(mistake, case)
 
     def facts(self, got, expected, mistakes=(), case=None):
         """Compare two dicts of plain facts (see `layer_facts`); a mistake's `makes` gives the facts it changes."""
@@ -481,8 +490,9 @@ class Trial:
     def build(self, cls, args, like, todo, **attributes):
         """An instance of the learner's class for a check of its `forward`, with the parts of the contract.
 
-        `like` is the stand-in with the same parts. A part that is missing or of another kind is replaced by a copy of
-        like's, and `todo` (the __init__) is reported as repaired. Everything else that __init__ made stays.
+        `like` is the stand-in with the same parts. A part that is missing, of another kind or not separate from an
+        earlier one is replaced by a copy of like's, and `todo` (the __init__) is reported as repaired. Everything else
+        that __init__ made stays.
         `attributes` (num_heads, ...) are set where __init__ did not get so far.
         """
         module_class(cls)
@@ -495,15 +505,16 @@ class Trial:
             kept = dict(module.__dict__)
             nn.Module.__init__(module)
             module.__dict__.update(kept)
-        seen = set()
+        taken, rightly = set(), set()  # where the weights of the parts so far lie, and those of like's parts
         for name, part in like.named_children():
-            mine = module._modules.get(name)
-            if not compare.same_kind(mine, part) or id(mine) in seen:
+            mine, tied = module._modules.get(name), places(part) & rightly
+            if not compare.same_kind(mine, part) or (places(mine) & taken and not tied):
                 for store in (module.__dict__, module._parameters, module._buffers, module._modules):
                     store.pop(name, None)
                 module._modules[name] = copy.deepcopy(part)
                 self.repaired.add(todo)
-            seen.add(id(module._modules[name]))
+            taken |= places(module._modules[name])
+            rightly |= places(part)
         if todo in self.repaired:
             for name, value in attributes.items():
                 if name not in module.__dict__ and not hasattr(module, name):
@@ -542,6 +553,11 @@ class Trial:
 
 def _is_tensor(value):
     return isinstance(value, torch.Tensor)
+
+
+def places(module):
+    """Where the module's weights lie in memory."""
+    return {parameter.data_ptr() for parameter in module.parameters()}
 
 
 def module_class(cls):

@@ -5,9 +5,8 @@ import torch
 import torch.nn.functional as F
 
 from helpers import oracle
-from helpers.checks.engine import Mistake, check
+from helpers.checks.engine import DOUBLE, HALF, SINGLE, Mistake, check
 
-SINGLE, DOUBLE, HALF = torch.float32, torch.float64, torch.bfloat16
 # (in, hidden, out) of special kinds: the notebook's own, all alike, hidden the smallest, and wide.
 NARROW, SQUARE, THIN, WIDE = (1, 16, 1), (4, 4, 4), (3, 1, 2), (10, 100, 5)
 

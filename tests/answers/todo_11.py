@@ -488,7 +488,7 @@ def _():
             q, k = self.q_proj(x[b]), self.k_proj(x[b])
             rows = []
             for i in range(T):
-                row = torch.stack([(q[i] * k[j]).sum() for j in range(T)]) / C**0.5
+                row = k @ q[i] / C**0.5
                 if mask is not None:
                     row = row.masked_fill(mask[i] == 0, float("-inf"))
                 rows.append(torch.softmax(row, 0))

@@ -8,7 +8,7 @@ import pytest
 BANK = pathlib.Path(answers.__file__).parent
 TODOS = sorted(int(path.stem[-2:]) for path in BANK.glob("todo_*.py"))
 ANSWERS = [answer for todo in TODOS for answer in answers.cases(todo)]
-SEEDS = range(int(os.environ.get("BANK_SEEDS", 3)))  # random inputs of this many kinds for each answer
+SEEDS = range(int(os.environ.get("BANK_SEEDS", 20)))  # random inputs of this many kinds for each answer
 
 
 @pytest.mark.parametrize("answer", ANSWERS, ids=str)

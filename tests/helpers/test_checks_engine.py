@@ -162,6 +162,13 @@ def test_functions_replaced_while_the_answer_runs():
     assert before == (torch.equal, torch.allclose, isinstance)
 
 
+def test_every_layer_that_the_checks_use_is_watched():
+    """A cell that replaces nn.LayerNorm.forward must not change what it is compared with."""
+    files = [ROOT / "helpers/oracle.py", *(ROOT / "helpers/checks").glob("*.py")]
+    source = "".join(path.read_text(encoding="utf-8") for path in files if path.name != "guard.py")
+    assert set(re.findall(r"\bnn\.([A-Z]\w+)", source)) == {layer.__name__ for layer in guard.LAYERS}
+
+
 # --- trouble -----------------------------------------------------------------------------------------------------
 
 def test_endless_loop(monkeypatch):
