@@ -14,7 +14,8 @@ COMMANDS = {
     "test": "run every test, or some of them  [pytest's own arguments]",
     "build": "make notebooks/ from source/  [--check]",
     "solve": "run the solved notebooks into build/solved/  [PHASE ...] [--fast]",
-    "bench": "measure: checks, answers  [TODO ...] [--seeds N]",
+    "bench": "measure: checks, answers, train, generate  [--help]",
+    "search": "try other numbers for the training recipe  [TRIAL ...] [--seeds N]",
     "sample-play": "write data/sample_play.txt again, from its grammar",
 }
 

@@ -31,8 +31,8 @@ def main(argv):
     unknown = [phase for phase in options.phases if phase not in PHASES]
     if unknown:
         parser.error(f"no phase is called {unknown[0]!r}; there are {', '.join(PHASES)}")
-    if not options.phases:
-        shutil.rmtree(SOLVED / "tiny_llm", ignore_errors=True)
+    # A finished run would not be run again.
+    shutil.rmtree(SOLVED / "tiny_llm" / "run" if options.phases else SOLVED / "tiny_llm", ignore_errors=True)
     os.environ["TINYLLM_PARTS"] = str(SOLVED / "tiny_llm")
     if options.fast:
         os.environ["TINYLLM_FAST"] = "1"

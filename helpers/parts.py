@@ -6,8 +6,9 @@ learner's piece if that is there and passes its checks now, else a stand-in from
 line says which. So a gap in one week never blocks the next.
 
 The two files are ordinary Python: a head with the imports, then one section per piece, in the order of the
-TODOs, each under a line that starts with "# ---- TODO". Only the section of the piece that just passed is
-written anew; everything else in the file stays as it is, by whomever it was written.
+TODOs, each under a line that starts with "# ---- TODO", then a last one that makes a program of the file. Only the
+section of the piece that just passed is written anew; everything else in the file stays as it is, by whomever it was
+written. Beside them lies `training/`, a copy of `helpers/training/`, so that the folder stands alone.
 """
 import ast
 import builtins
@@ -17,6 +18,7 @@ import io
 import linecache
 import os
 import re
+import shutil
 import symtable
 import sys
 import time
@@ -133,6 +135,24 @@ def get(name):
     return kept.spaces[piece][name]
 
 
+def report(root):
+    """Check all that is kept in the folder `root` and print a table of its TODOs.
+
+    Returns 0 when all 29 pass, else 1. (What TODOs 1 and 2 ask for is not needed later, and not kept.)
+    """
+    kept, passed, count = _Kept(Path(root)), 0, 0
+    for piece in PIECES:
+        with contextlib.redirect_stdout(io.StringIO()):  # prints in the learner's code
+            absent = kept.unreadable.get(piece.file) or f"not there yet: {piece.phase}"
+            missing = kept._load(piece) if piece in kept.sections else absent
+        for todo in range(piece.first, piece.last + 1):
+            says = missing or kept.wrong(piece, todo) or "passed"
+            passed, count = passed + (says == "passed"), count + 1
+            _say_as_it_is(f"{todo:4}  {', '.join(piece.names):25}  {says.removeprefix(f'TODO {todo} is ')}")
+    print(f"{passed} of {count} TODOs pass.")
+    return 0 if passed == count else 1
+
+
 # Surroundings -------------------------------------------------------------------------------------------------
 
 def folder():
@@ -151,7 +171,10 @@ def _in_kernel():
 
 
 def _say(text):
-    text = " ".join(text.split())  # one line
+    _say_as_it_is(" ".join(text.split()))  # one line
+
+
+def _say_as_it_is(text):
     print(text.encode("ascii", "backslashreplace").decode())  # some consoles know nothing but ASCII
 
 
@@ -343,7 +366,7 @@ def _piece_at(section):
 
 def _with_section(text, piece, source):
     """The file's text with the section of `piece` replaced, or put in at its place."""
-    head, *sections = _split(text or HEADS[piece.file] + HEAD_REST)
+    head, *sections = _split(text or HEADS[piece.file] + HEAD_REST + _tail(piece.file))
     new = f"{_marker(piece)}\n\n{source}"
     for i, section in enumerate(sections):
         if _piece_at(section) == piece:
@@ -364,9 +387,22 @@ def _with_model_import(head, body):
         used = _globals_used(body)
     except SyntaxError:  # broken by hand: leave the head alone
         return head
-    names = [name for name, piece in PIECE_OF.items() if piece.file == "model.py" and name in used]
-    head = re.sub(r"^from \.model import (\([^)]*\)|.*)\n?", "", head, flags=re.M).rstrip("\n") + "\n"
-    return head + (f"\nfrom .model import {', '.join(names)}\n" if names else "")
+    names = ", ".join(name for name, piece in PIECE_OF.items() if piece.file == "model.py" and name in used)
+    head = re.sub(r"^if __package__:\n(?:[ \t].*\n|else:.*\n)*", "", head, flags=re.M).rstrip("\n") + "\n"
+    return head + (f"\nif __package__:\n    from .model import {names}\n"
+                   f"else:  # run as a program\n    from model import {names}\n" if names else "")
+
+
+def _tail(file):
+    """The section that makes a program of the file."""
+    text = (Path(__file__).parent / "tails" / file).read_text(encoding="utf-8")
+    return "\n\n" + text[text.index("# ----"):]
+
+
+def _imports_model(node):
+    """Is this top-level statement the import from model.py? (In files of earlier versions, a relative one.)"""
+    test = getattr(node, "test", None)
+    return bool(getattr(node, "level", 0)) or (isinstance(test, ast.Name) and test.id == "__package__")
 
 
 def _write(piece, source):
@@ -376,6 +412,10 @@ def _write(piece, source):
     with _lock(root):
         if not (root / "__init__.py").exists():
             _replace(root / "__init__.py", "")
+        if piece.file == "train.py" and not (root / "training").exists():
+            copy = root / f".training.{os.getpid()}.tmp"
+            shutil.copytree(Path(__file__).parent / "training", copy, ignore=shutil.ignore_patterns("__pycache__"))
+            os.replace(copy, root / "training")
         text = path.read_text(encoding="utf-8") if path.exists() else ""
         _replace(path, _with_section(text, piece, source))
 
@@ -438,32 +478,32 @@ _last_kept = None
 def _kept():
     """What is kept now; the same objects as last time where no file has changed."""
     global _last_kept
-    root, texts, unreadable = folder(), {}, {}
-    for file in HEADS:
-        try:
-            texts[file] = (root / file).read_text(encoding="utf-8")
-        except (FileNotFoundError, NotADirectoryError):
-            texts[file] = ""
-        except (OSError, UnicodeDecodeError) as error:
-            texts[file] = ""
-            unreadable[file] = f"{root.name}/{file} cannot be read ({type(error).__name__})"
-    if _last_kept is None or (_last_kept.folder, _last_kept.texts) != (root, texts):
-        _last_kept = _Kept(root, texts)
-    _last_kept.unreadable = unreadable
+    found = _Kept(folder())
+    if _last_kept is None or (_last_kept.folder, _last_kept.texts) != (found.folder, found.texts):
+        _last_kept = found
+    _last_kept.unreadable = found.unreadable
     return _last_kept
 
 
 class _Kept:
     """The pieces in the two files: each section in a namespace of its own, loaded and checked when asked for."""
 
-    def __init__(self, folder, texts):
+    def __init__(self, folder):
         self.folder = folder
-        self.texts = texts
-        self.unreadable = {}
+        self.texts = {}
+        self.unreadable = {}  # file -> why
+        for file in HEADS:
+            try:
+                self.texts[file] = (folder / file).read_text(encoding="utf-8")
+            except (FileNotFoundError, NotADirectoryError):
+                self.texts[file] = ""
+            except (OSError, UnicodeDecodeError) as error:
+                self.texts[file] = ""
+                self.unreadable[file] = f"{folder.name}/{file} cannot be read ({type(error).__name__})"
         self.sections = {}  # piece -> (number of lines above it, source)
         self.spaces = {}  # piece -> namespace
         self.troubles = {}  # piece -> why it cannot be used, or ""
-        for text in texts.values():
+        for text in self.texts.values():
             above = 0
             for section in _split(text):
                 if _piece_at(section):
@@ -493,7 +533,7 @@ class _Kept:
             for lines_above, source in ((0, _split(self.texts[piece.file])[0]), (above, section)):
                 tree = ast.parse("\n" * lines_above + source, str(path))
                 # The namespace already holds what the file imports from its neighbour.
-                tree.body = [node for node in tree.body if not getattr(node, "level", 0)]
+                tree.body = [node for node in tree.body if not _imports_model(node)]
                 exec(compile(tree, str(path), "exec", dont_inherit=True), space)
         except SyntaxError as error:
             return f"line {error.lineno} of {place} is not Python ({error.msg})"
@@ -506,18 +546,23 @@ class _Kept:
         return ""
 
     def _check(self, piece):
+        # All TODOs of the piece: a check alone repairs what an earlier TODO of the same class left undone.
+        for todo in range(piece.first, piece.last + 1):
+            wrong = self.wrong(piece, todo)
+            if wrong:
+                return f"yours in {self.folder.name}/{piece.file} does not pass TODO {todo} now ({wrong})"
+        return ""
+
+    def wrong(self, piece, todo):
+        """The first line of what the check of one TODO says; "" if it passes."""
         from helpers import checks
 
         answers = [self.spaces[piece][name] for name in piece.names]
-        # All TODOs of the piece: a check alone repairs what an earlier TODO of the same class left undone.
-        for todo in range(piece.first, piece.last + 1):
-            try:
-                getattr(checks, f"todo_{todo}")(*answers, quiet=True)
-            except (Exception, SystemExit) as error:
-                lines = str(error).strip().splitlines() or [type(error).__name__]
-                first = lines[0] if len(lines[0]) <= 160 else lines[0][:157] + "..."
-                return (f"yours in {self.folder.name}/{piece.file} does not pass TODO {todo} now "
-                        f"({first.rstrip('.')})")
+        try:
+            getattr(checks, f"todo_{todo}")(*answers, quiet=True)
+        except (Exception, SystemExit) as error:
+            lines = str(error).strip().splitlines() or [type(error).__name__]
+            return (lines[0] if len(lines[0]) <= 160 else lines[0][:157] + "...").rstrip(".")
         return ""
 
     def _connect(self, piece):

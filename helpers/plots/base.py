@@ -249,7 +249,7 @@ def line_labels(ax, items, inches):
     for height, (_, x, y, text, colour) in zip(heights, items):     # dotted: the line ended before the axes do
         ax.annotate(text, (x, y), xytext=(1.04, height), textcoords="axes fraction", va="center", fontsize=SMALL,
                     arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 1, "shrinkA": 1, "shrinkB": 0,
-                                "linestyle": "-" if x == right else ":"})
+                                "linestyle": "-" if x == right else ":", "relpos": (0, 0.5)})
 
 
 def last_point(x, y, label, colour):

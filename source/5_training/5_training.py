@@ -33,7 +33,7 @@ import torch.nn.functional as F
 from matplotlib import pyplot as plt
 from torch import nn
 
-from helpers import checks, data, parts, plots, training
+from helpers import checks, data, ladder, parts, plots, training
 
 # %% [markdown]
 # ## The text
@@ -657,7 +657,7 @@ print(generate_text(parrot, tokenizer, train_text[:20], max_new_tokens=180, temp
 # gives a set that was tried out for an ordinary processor.
 
 # %%
-preset = training.preset()  # in a hurry? training.preset("quick") is done sooner and learns less
+preset = training.preset()  # in a hurry? training.preset(budget="1min") ends after a minute, wherever it is
 if grading:
     preset = training.preset("quick")
 for name, value in vars(preset).items():
@@ -665,26 +665,53 @@ for name, value in vars(preset).items():
 
 train_set = TextDataset(tokenizer.encode(train_text), preset.block_size)
 val_set = TextDataset(tokenizer.encode(val_text), preset.block_size)
-train_loader, val_loader = training.loaders(train_set, val_set, preset)
-print(f"\n{len(train_loader):,} steps in an epoch, with {preset.batch_size} windows of "
-      f"{preset.block_size} characters in each")
 
 # %% [markdown]
-# `train_loader` cuts the text into windows that follow each other without overlap, shuffled, and at other places in
-# each epoch. `val_loader` goes through the validation text once, in order.
+# Two of these numbers say how much is read. A **block** is a window of `block_size` characters. Each epoch cuts the
+# text into blocks that follow each other without overlap, shuffles them, and puts `batch_size` of them into a step; the
+# next epoch cuts at other places. The validation text is always read whole and in order.
+#
+# A `training.Session` takes your pieces and does what a long run needs around them: it makes the batches, chooses an
+# optimizer, shows how it goes, and writes a **checkpoint** now and then, a file with everything in it that it takes to
+# go on.
+
+# %%
+torch.manual_seed(1337)
+model = TinyLLM(vocab_size, **preset.model)
+training.initialize(model)  # smaller first numbers for the embedding: it learns a little faster
+print(f"{sum(p.numel() for p in model.parameters()):,} parameters")
+
+shakespeare = len(text) == data.TINY_SHAKESPEARE.size
+prompt = "ROMEO:\n" if shakespeare else text.splitlines()[0] + "\n"
+
+
+def sample():
+    """What is shown after each epoch."""
+    return generate_text(model, tokenizer, prompt, max_new_tokens=150)
+
+
+folder = None if grading else parts.folder() / "run"  # for the checkpoints
+session = training.Session(model, train_set, val_set, preset, folder=folder, sample=sample)
+steps = preset.epochs * len(session.train_loader)
+print(f"{len(session.train_loader):,} steps in an epoch, {steps:,} in all")
+
+# %% [markdown]
+# In Colab the folder is gone when the session ends. Mount your drive and choose a folder there:
+# `folder = "/content/drive/MyDrive/tinyllm"`.
 #
 # ### How fast to learn, and when
 #
 # At the start all parameters are random, and the first gradients point in wild directions: small steps are wiser.
 # That is the **warm-up**. Then come the large steps, in which most is learned. Toward the end small steps are wiser
-# again: they settle what large steps kept shaking. So the learning rate rises quickly and then falls to zero. Here is
-# the plan of `training.scheduler`, found by letting it step through a whole training of one idle number:
+# again: they settle what large steps kept shaking. That is the **decay**. So the learning rate rises quickly and then
+# falls to zero. Here is the plan of `training.scheduler`, found by letting it step through a whole training of one
+# idle number:
 
 # %%
 idle = torch.optim.SGD([nn.Parameter(torch.zeros(()))], lr=1.0)
-plan = training.scheduler(idle, preset, train_loader)
+plan = training.scheduler(idle, preset, session.train_loader)
 shares = []
-for step in range(preset.epochs * len(train_loader)):
+for step in range(steps):
     shares.append(plan.get_last_lr()[0])  # share of the highest learning rate
     idle.step()
     plan.step()
@@ -697,37 +724,26 @@ plots.show(fig, f"The learning rate rises to its highest value in {highest + 1} 
                 f"line, to {shares[-1]:.4f} of it at step {len(shares)}.")
 
 # %% [markdown]
-# The optimizer is a pair. **Muon** takes the weight matrices inside the blocks: it follows the mean of their recent
-# gradients, but first evens out that mean, so that a matrix learns in all its directions equally fast and not only in
-# the loudest ones. **AdamW** takes the rest (embeddings, biases, norms, the head) and gives each single number a step
-# size of its own. It is worth the trouble: on two processor cores and with Shakespeare, a well-known recipe with
-# AdamW alone (nanoGPT's for small machines) came to a validation loss of 1.89 in 107 seconds, and a model of the same
-# size with Muon to 1.62 in 100. More in [Muon's description by Keller
-# Jordan](https://kellerjordan.github.io/posts/muon/) and in `training.optimizer`, in the file `helpers/training.py`.
+# The optimizer is a pair. **Muon** takes the weight matrices inside the blocks. Think of a matrix as a machine that
+# turns each direction of its input into a direction of its output. Its gradient is usually lopsided: a few directions
+# are loud, and the many others would hardly change. Muon takes the mean of the recent gradients and evens it out, so
+# that the matrix learns in all its directions equally fast. **AdamW** takes the rest (embeddings, biases, norms, the
+# head) and gives each single number a step size of its own. The trouble pays: with AdamW alone the same model, after
+# the same number of steps, is at TBD_ADAMW instead of TBD_MUON. More in [Muon's description by Keller
+# Jordan](https://kellerjordan.github.io/posts/muon/) and in `helpers/training/optimizers.py`.
+#
+# This is what the model writes before it has read a single line:
 
 # %%
-torch.manual_seed(1337)
-model = TinyLLM(vocab_size, **preset.model)
-optimizer = training.optimizer(model, preset)
-scheduler = training.scheduler(optimizer, preset, train_loader)
-print(f"{sum(p.numel() for p in model.parameters()):,} parameters")
+print(sample())
 
 # %% [markdown]
-# This is what it writes before it has read a single line:
+# Now train. It takes a few minutes: read on while it runs. If you must stop it, use the square button above. The model
+# keeps what it has learned and the curve its points; run the cell again, today or next week, and it goes on from the
+# checkpoint. (To begin anew, delete the folder `tiny_llm/run` or give the session another one.)
 
 # %%
-shakespeare = len(text) == data.TINY_SHAKESPEARE.size
-prompt = "ROMEO:\n" if shakespeare else text.splitlines()[0] + "\n"
-print(generate_text(model, tokenizer, prompt, max_new_tokens=150))
-
-# %% [markdown]
-# Now train. It takes a few minutes. A line appears every ten seconds or so; the loss in it is a mean of the latest
-# steps. Read on while it runs. (If you must stop it, use the square button above: the model keeps what it has learned
-# so far, only the curves are lost.)
-
-# %%
-progress = training.Progress(preset, train_loader)
-history = train(model, train_loader, val_loader, optimizer, preset.epochs, scheduler, on_step=progress)
+history = session.run(train)
 print(f"validation loss: {history['val_loss'][-1]:.3f} nats per character")
 
 # %% [markdown]
@@ -735,43 +751,55 @@ print(f"validation loss: {history['val_loss'][-1]:.3f} nats per character")
 #
 # A loss means little by itself. So we let it compete with the simplest models there are: tables. The first only
 # counts how often each character occurs. The second counts pairs: which character follows which. Logarithms of counts
-# are logits, so `F.cross_entropy` can judge the tables exactly as it judges your model.
+# are logits, so `F.cross_entropy` can judge a table exactly as it judges your model:
 
 # %%
 train_ids, val_ids = torch.tensor(tokenizer.encode(train_text)), torch.tensor(tokenizer.encode(val_text))
-singles = torch.bincount(train_ids, minlength=vocab_size) + 1.0  # (V,); the 1 so that nothing is impossible
 pairs = torch.bincount(train_ids[:-1] * vocab_size + train_ids[1:], minlength=vocab_size**2) + 1.0
-pairs = pairs.view(vocab_size, vocab_size)  # (V, V): row = before, column = after
-
-baselines = {
-    "uniform": math.log(vocab_size),
-    "single characters": F.cross_entropy(singles.log().expand(len(val_ids), -1), val_ids).item(),
-    "pairs": F.cross_entropy(pairs.log()[val_ids[:-1]], val_ids[1:]).item(),
-}
-floor = None
-if shakespeare:
-    baselines["five in a row"] = 1.669  # measured once, with Witten-Bell smoothing; see the table below
-elif text == data.read_text(data.DATA / "sample_play.txt"):
-    # The grammar that wrote this play is known, and so is the lowest possible loss.
-    floor = data.SAMPLE_PLAY_FLOOR
-plots.show(plots.loss_curves(history, floor=floor, baselines=baselines))
+pairs = pairs.view(vocab_size, vocab_size)  # (V, V): row = before, column = after; the 1: nothing is impossible
+print(f"a table of pairs: {F.cross_entropy(pairs.log()[val_ids[:-1]], val_ids[1:]).item():.3f}")
 
 # %% [markdown]
-# The numbers for Shakespeare (65 different characters, validation text, nats per character):
+# Why stop at pairs? A table of five in a row (a **5-gram**) knows, for every four characters it has seen, what came
+# next. What it has never seen it asks the table of four about, and so on down. `helpers/ladder.py` counts all of them
+# in a second or two. Together they make a ladder, and your model's curve climbs it:
+
+# %%
+rungs, tables = ladder.rungs(train_ids, val_ids, vocab_size)
+floor = None
+if text == data.read_text(data.DATA / "sample_play.txt"):
+    # The grammar that wrote this play is known, and so is the lowest possible loss.
+    floor = data.SAMPLE_PLAY_FLOOR
+usual = training.USUAL_LOSS.get(preset.name) if shakespeare else None
+plots.show(plots.loss_curves(history, floor=floor, baselines=rungs, usual=usual))
+
+# %% [markdown]
+# And this is what each rung writes. A loss is a number; here is how it reads:
+
+# %%
+start = tokenizer.encode(prompt)[-4:]
+for n, (name, loss) in enumerate(rungs.items()):
+    if n:  # below the first rung there is nothing to read
+        written = tokenizer.decode(tables.write(start, 120, n)[len(start):])
+        print(f"----- {name}, loss {loss:.2f} -----\n{written}\n")
+torch.manual_seed(0)
+print(f"----- your model, loss {history['val_loss'][-1]:.2f} -----\n{sample()[len(prompt):]}")
+
+# %% [markdown]
+# With Shakespeare (65 different characters), this is what to expect:
 #
-# | what predicts the next character | loss |
-# |---|---|
-# | nothing: all 65 equally likely | 4.17 |
-# | a table of single characters | 3.35 |
-# | a table of pairs | 2.49 |
-# | a table of three in a row | 2.05 |
-# | a table of four in a row | 1.77 |
-# | a table of five in a row | 1.67 |
-# | **your model**, with the default preset | **about 1.6** |
-# | nanoGPT's large recipe: 10.7 million parameters, on a data center's graphics card | 1.47 |
+# | loss | what predicts the next character | what it writes |
+# |---|---|---|
+# | 4.17 | nothing: all 65 equally likely | `Qm;fX&zRj3` |
+# | 3.35 | single characters, by how often they occur | `ts remhfsd hRwTsnlteWloHca  eahao roid` |
+# | 2.49 | pairs | `th remofed hexpselteredoca meaman youd` |
+# | 2.05 | three in a row | `Thy, mords haves: Wer? HEN Meark!` |
+# | 1.77 | four in a row | `Thy forms ther self it one orament,` |
+# | 1.67 | five in a row | `Thoremoved her self it? The earth young gels from home` |
+# | TBD_LOSS | **your model**, with the default preset | TBD_TEXT |
+# | 1.47 | nanoGPT's large recipe: 10.7 million parameters, on a data center's graphics card | |
 #
-# (A table needs a rule for what it has never seen. Yours above adds 1 to each count; longer tables need a better
-# rule, here Witten and Bell's. That is why the pairs differ a little.)
+# TBD_BAND
 #
 # The levels are also a doctor's chart. If your loss, with Shakespeare,
 #
@@ -860,7 +888,7 @@ if not grading:
     again = TinyLLM(vocab_size, **preset.model)
     again.load_state_dict(torch.load(path, weights_only=True))
     print(f"{path.name}: {path.stat().st_size / 1e6:.1f} MB, validation loss {loss:.3f}, "
-          f"after loading {evaluate(again, val_loader):.3f}")
+          f"after loading {evaluate(again, session.val_loader):.3f}")
 
 # %% [markdown]
 # ## How to go on
@@ -870,6 +898,11 @@ if not grading:
 #   help, but `dropout=0.1` may.
 # - **On a graphics card:** write `.to("cuda")` behind `TinyLLM(vocab_size, **preset.model)`, and run the cells from
 #   there on. Nothing else changes: your functions move each batch to where the model is.
+# - **Without a notebook:** your pieces stand in `tiny_llm/`, a small program of your own. In a terminal,
+#   `python tiny_llm/train.py --data FILE` trains it, and `torchrun --nproc_per_node=2 tiny_llm/train.py --data FILE`
+#   shares the work between two processes or two graphics cards. `python tiny_llm/model.py` checks all your TODOs again.
+# - **Write faster:** `generate` reads the whole text again for each new character. `helpers/generator.py` remembers the
+#   keys and values of what it has read, and writes the same text.
 # - **Another author:** `text = data.load_text("my.txt")` reads a text file of yours. A few hundred thousand
 #   characters are a good start.
 # - **Read a bigger one:** [nanoGPT](https://github.com/karpathy/nanoGPT) is the same kind of model, made for graphics

@@ -5,6 +5,7 @@ import answers
 import pytest
 
 from course import bench
+from course.bench import checks
 
 TODO = 4  # a quick one
 
@@ -21,8 +22,8 @@ def test_checks_prints_median_worst_and_sum(capsys):
 
 def test_seconds_are_those_of_the_check(monkeypatch):
     clock = iter(range(100))
-    monkeypatch.setattr(bench.time, "perf_counter", lambda: next(clock) ** 2)  # each run takes longer than the last
-    assert bench.seconds(TODO) == [1, 5, 9, 13, 17]
+    monkeypatch.setattr(checks.time, "perf_counter", lambda: next(clock) ** 2)  # each run takes longer than the last
+    assert checks.seconds(TODO) == [1, 5, 9, 13, 17]
 
 
 def test_answers_counts_the_bank(capsys):
@@ -40,7 +41,7 @@ def test_misjudged_answers_are_told(monkeypatch, capsys):
     wrong, right = ([a for a in bank if a.kind == kind] for kind in ("wrong", "right"))
     for says, left in ((None, wrong), (AssertionError("no"), right)):
         monkeypatch.setattr(answers, "outcome", lambda answer, seed, says=says: says)
-        found = bench.score(TODO, range(2))
+        found = checks.score(TODO, range(2))
         assert found.misjudged == left and found.named == 0
         assert (found.caught, found.passed) == ((0, len(right)) if says is None else (len(wrong), 0))
         assert bench.main(["answers", str(TODO)]) == 1

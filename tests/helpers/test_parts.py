@@ -191,7 +191,7 @@ def test_sections_stand_in_the_order_of_the_todos_and_hand_edits_stay(notebook, 
     notebook.cell("def causal_mask(seq_len, device=None):\n    return 1\n").keep(21, "causal_mask")
     titles = [line.strip("# -") for line in path.read_text().splitlines() if line.startswith("# ---- ")]
     assert titles == ["TODO 3: split_heads, merge_heads", "TODO 14-15: FeedForward", "TODO 16-17: TransformerBlock",
-                      "TODO 21: causal_mask", "My own end"]
+                      "TODO 21: causal_mask", "Check it: python tiny_llm/model.py", "My own end"]
     before = path.read_text()
     notebook.keep(21, "causal_mask")
     assert path.read_text() == before  # the same piece again changes nothing
@@ -204,7 +204,7 @@ def test_the_files_are_a_package(notebook, folder):
     notebook.cell("def generate_text(model, tokenizer, prompt, max_new_tokens=200, temperature=0.8, top_k=None):\n"
                   "    return generate(model, prompt, 1)\n")
     notebook.keep(31, "generate_text")
-    assert "\nfrom .model import generate\n" in (folder / "train.py").read_text()
+    assert "\nif __package__:\n    from .model import generate\n" in (folder / "train.py").read_text()
     code = "from tiny_llm import train, model; print(train.generate_text(0, 0, 'to be'), model.merge_heads.__module__)"
     done = subprocess.run([sys.executable, "-c", code], cwd=folder.parent, capture_output=True, text=True, timeout=120)
     assert done.stdout == "to be tiny_llm.model\n", done.stderr
@@ -448,7 +448,7 @@ def test_from_one_notebook_to_another(folder):
                   "checks.todo_13(MultiHeadAttention)")
     assert written[-1].startswith("TODO 13 passed") and written[-1].count("\n") == 1
     kept = (folder / "model.py").read_text()
-    assert kept.endswith(ATTENTION.strip() + "\n") and "get_ipython" not in kept
+    assert ATTENTION.strip() + "\n\n\n# ---- Check it" in kept and "get_ipython" not in kept
 
     graded = run(folder, first, 'print(parts.get("MultiHeadAttention").__doc__)', NBGRADER_EXECUTION="autograde")
     assert "each phase is graded on its own" in graded[1] and "My own" not in graded[1]

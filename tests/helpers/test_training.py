@@ -1,4 +1,4 @@
-"""The recipe: presets, loaders, optimizer, schedule, progress lines, and that it all trains."""
+"""The recipe: presets, loaders, optimizer and schedule."""
 import math
 import subprocess
 import sys
@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch.utils.data import SequentialSampler
 
 from helpers import oracle, training
+from helpers.training import optimizers
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = {"embed_dim": 16, "num_heads": 2, "num_layers": 1, "block_size": 8, "batch_size": 4}
@@ -49,7 +49,7 @@ def test_preset_gives_the_arguments_of_the_model():
 
 
 @pytest.mark.parametrize("arguments, says", [
-    (dict(name="fast"), "no preset called 'fast'; there are: quick, cpu"),
+    (dict(name="fast"), "no preset called 'fast'; there are: quick, cpu, gpu"),
     (dict(epochs=0), "epochs must be a whole number of at least 1, not 0"),
     (dict(epochs=-2), "epochs must be a whole number of at least 1, not -2"),
     (dict(epochs=1.5), "epochs must be a whole number"),
@@ -57,6 +57,10 @@ def test_preset_gives_the_arguments_of_the_model():
     (dict(muon_lr=0), "muon_lr must be a number above 0"),
     (dict(adamw_lr=math.nan), "adamw_lr must be a number above 0"),
     (dict(warmup_steps=-1), "warmup_steps must not be negative"),
+    (dict(budget=0), "budget must be longer than 0 seconds, not 0"),
+    (dict(budget="-5s"), "budget must be a time such as 90"),
+    (dict(budget="soon"), "budget must be a time such as 90, '90s', '2min' or '1h', not 'soon'"),
+    (dict(budget="1e999"), "budget must be a time"),
     (dict(learning_rate=1), "no number called 'learning_rate'; it has: name, embed_dim"),
 ])
 def test_bad_presets_are_one_sentence(arguments, says):
@@ -68,27 +72,62 @@ def test_bad_presets_are_one_sentence(arguments, says):
 
 # Data
 
+@pytest.mark.parametrize("budget, seconds", [(90, 90), ("90", 90), ("90s", 90), ("2min", 120), (" 1.5 h ", 5400)])
+def test_budgets_are_times(budget, seconds):
+    assert training.preset(budget=budget).budget == seconds
+
+
+def passes(length, block_size, batch_size=1, seed=0, **share):
+    return training.OnePass(text_set(length, block_size), block_size, batch_size, seed, **share)
+
+
 @pytest.mark.parametrize("length, block_size", [(300, 8), (301, 8), (304, 8), (9, 8), (17, 8), (18, 8), (30, 1)])
 def test_an_epoch_is_one_pass_at_a_random_phase(length, block_size):
-    dataset = text_set(length, block_size)
-    sampler = training.OnePass(dataset, block_size)
+    sampler = passes(length, block_size)
     phases = set()
     for _ in range(100):
-        starts = sorted(sampler)
-        assert len(starts) == len(sampler) == max(1, len(dataset) // block_size)
-        assert 0 <= starts[0] < block_size and starts[-1] < len(dataset)
+        starts = sorted(start for batch in sampler for start in batch)
+        assert len(starts) == len(sampler) == max(1, sampler.windows // block_size)
+        assert 0 <= starts[0] < block_size and starts[-1] < sampler.windows
         assert all(b - a == block_size for a, b in pairwise(starts))  # no position twice, none left out
         phases.add(starts[0])
-    assert phases == set(range(min(block_size, len(dataset))))
+    assert phases == set(range(min(block_size, sampler.windows)))
 
 
 def test_pass_is_shuffled_and_repeats_with_the_seed():
-    sampler = training.OnePass(text_set(800, 8), 8)
-    torch.manual_seed(5)
-    first, second = list(sampler), list(sampler)
-    assert first != sorted(first) and first != second
-    torch.manual_seed(5)
-    assert list(sampler) == first
+    first, again, other = passes(800, 8, 4, seed=5), passes(800, 8, 4, seed=5), passes(800, 8, 4, seed=6)
+    batches = list(first)
+    assert batches == list(again) != list(other)
+    assert batches != sorted(batches) and batches != list(first)  # and another order in the next epoch
+
+
+def test_a_pass_goes_on_where_it_stopped():
+    whole, rest = passes(800, 8, 4), passes(800, 8, 4)
+    epochs = [list(whole) for _ in range(3)]
+    rest.epoch, rest.skip = 1, 7
+    assert [list(rest), list(rest)] == [epochs[1][7:], epochs[2]]
+
+
+def test_batches_are_all_of_the_same_size():
+    sampler = passes(300, 8, 10)  # 36 blocks
+    assert [len(batch) for batch in sampler] == [10, 10, 10] and len(sampler) == 3
+    assert [len(batch) for batch in passes(30, 8, 10)] == [2]  # the text has no more
+
+
+def test_processes_share_each_batch():
+    whole = list(passes(800, 8, 6))
+    shares = [list(passes(800, 8, 6, rank=rank, world=3)) for rank in range(3)]
+    for batch, *parts in zip(whole, *shares, strict=True):
+        assert sorted(batch) == sorted(start for part in parts for start in part)
+        assert {len(part) for part in parts} == {2}
+    preset = training.preset("quick", **{**TINY, "batch_size": 6})
+    sets = text_set(800, 8), text_set(500, 8)
+    validation = [training.loaders(*sets, preset, rank, 3)[1] for rank in range(3)]
+    assert sum(y.numel() for loader in validation for _, y in loader) == 499
+    with pytest.raises(ValueError, match="6 blocks in a batch cannot be shared evenly among 4 processes"):
+        training.loaders(*sets, preset, 0, 4)
+    with pytest.raises(ValueError, match="validation text is too short to be shared among 3 processes"):
+        training.loaders(sets[0], text_set(20, 8), preset, 2, 3)
 
 
 @pytest.mark.parametrize("length", [9, 10, 16, 17, 18, 255, 256, 257, 300])
@@ -118,7 +157,7 @@ def test_batches_have_the_shape_of_the_preset():
     _, _, loader, _, _ = tiny_run()
     x, y = next(iter(loader))
     assert x.shape == y.shape == (4, 8) and x.dtype == y.dtype == torch.int64
-    assert not isinstance(loader.sampler, SequentialSampler)
+    assert isinstance(loader.batch_sampler, training.OnePass)
 
 
 class Empty(torch.utils.data.Dataset):
@@ -174,7 +213,7 @@ def test_our_muon_is_torch_optim_muon_without_its_rounding(shape, rule):
     start = torch.randn(shape)
     ours, theirs = (torch.nn.Parameter(start.clone()) for _ in range(2))
     pair = [kind([weight], lr=0.02, weight_decay=0.1, adjust_lr_fn=rule)
-            for kind, weight in ((training.Muon, ours), (torch.optim.Muon, theirs))]
+            for kind, weight in ((optimizers.Muon, ours), (torch.optim.Muon, theirs))]
     for _ in range(5):
         gradient = torch.randn(shape)
         for optimizer, weight in zip(pair, (ours, theirs), strict=True):
@@ -190,12 +229,23 @@ def test_our_muon_is_torch_optim_muon_without_its_rounding(shape, rule):
 @muon
 def test_orthogonalize_brings_singular_values_near_one():
     torch.manual_seed(2)
-    numbers = training.Muon([torch.nn.Parameter(torch.ones(2, 2))]).defaults
+    numbers = optimizers.Muon([torch.nn.Parameter(torch.ones(2, 2))]).defaults
     for shape in [(3, 20, 20), (2, 12, 50), (2, 50, 12)]:
-        result = training.orthogonalize(torch.randn(shape), numbers["ns_coefficients"], numbers["ns_steps"], 1e-7)
-        values = torch.linalg.svdvals(result)
-        assert result.shape == shape
-        assert values.max() < 1.3 and values.median() > 0.6
+        matrices = torch.randn(shape)  # without very small singular values
+        for rounds in ([numbers["ns_coefficients"]] * numbers["ns_steps"], optimizers.POLAR_EXPRESS):
+            result = training.orthogonalize(matrices, rounds)
+            values = torch.linalg.svdvals(result)
+            assert result.shape == shape
+            assert values.max() < 1.6 and values.median() > 0.6
+
+
+def test_initialize_touches_the_embedding_only():
+    _, model, _, _, _ = tiny_run()
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    training.initialize(model)
+    changed = [name for name, p in model.named_parameters() if not torch.equal(p, before[name])]
+    assert changed == ["token_embedding.embedding.weight"]
+    assert 0.2 < model.token_embedding.embedding.weight.std() < 0.4
 
 
 @muon
@@ -274,6 +324,21 @@ def test_learning_rates_rise_then_fall_to_zero(steps, warmup_steps, recwarn):
     assert not recwarn.list  # a warning costs a point under nbgrader
 
 
+def test_a_schedule_whose_length_is_only_guessed():
+    """With a time budget the number of steps is known better and better; at the last step the rate is nearly 0."""
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=1.0)
+    guesses = iter([10**9] + [150] * 50 + [100] * 50)
+    preset = training.preset("quick", warmup_steps=5)
+    scheduler = training.scheduler(optimizer, preset, range(1), lambda step: next(guesses))
+    rates = []
+    for _ in range(100):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+    assert max(rates) == rates[5] and rates[-1] < 0.02
+    assert all(rate > 0 for rate in rates)
+
+
 @muon
 def test_schedule_moves_both_optimizers():
     preset, model, loader, _, optimizer = tiny_run()
@@ -283,66 +348,3 @@ def test_schedule_moves_both_optimizers():
         oracle.train_step(model, batch, optimizer)
         scheduler.step()
     assert all(group["lr"] == 0.0 < lr for group, lr in zip(optimizer.param_groups, before, strict=True))
-
-
-# Progress
-
-def progress_lines(capsys, monkeypatch, seconds_per_step, steps=100, epochs=2):
-    clock = [0.0]
-    monkeypatch.setattr(training.time, "monotonic", lambda: clock[0])
-    progress = training.Progress(training.preset("quick", epochs=epochs), range(steps // epochs), every_s=10)
-    for step in range(steps):
-        progress(step, 4.0 - step / 100)
-        clock[0] += seconds_per_step
-    return capsys.readouterr().out.splitlines()
-
-
-def test_progress_prints_a_line_every_few_seconds(capsys, monkeypatch):
-    lines = progress_lines(capsys, monkeypatch, seconds_per_step=1.0)
-    assert lines[0] == "100 steps in 2 epochs; first loss 4.000"
-    assert lines[1].startswith("epoch 1/2  step 11/100  loss 3.9")
-    assert lines[1].endswith("1.0 steps/s  1 min 29 s left")
-    assert lines[-1].startswith("epoch 2/2  step 100/100  loss 3.") and lines[-1].endswith("1 min 39 s in all")
-    assert len(lines) == 11 and all(line.isascii() for line in lines)
-
-
-def test_progress_of_a_fast_run_is_two_lines(capsys, monkeypatch):
-    assert len(progress_lines(capsys, monkeypatch, seconds_per_step=0.001)) == 2
-
-
-def test_progress_survives_a_clock_that_stands_still_and_one_step(capsys, monkeypatch):
-    assert len(progress_lines(capsys, monkeypatch, seconds_per_step=0.0)) == 2
-    assert progress_lines(capsys, monkeypatch, 0.0, steps=1, epochs=1) == ["1 step in 1 epoch; first loss 4.000"]
-
-
-def test_progress_can_be_used_again(capsys, monkeypatch):
-    clock = [0.0]
-    monkeypatch.setattr(training.time, "monotonic", lambda: clock[0])
-    progress = training.Progress(training.preset("quick"), range(3))
-    for step, loss in [(0, 9.0), (1, 9.0), (2, 9.0), (0, 4.0), (1, 4.0), (2, 4.0)]:
-        progress(step, loss)
-        clock[0] += 1
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[2] == "3 steps in 1 epoch; first loss 4.000"
-    assert lines[3:] == ["epoch 1/1  step 3/3  loss 4.000  1.0 steps/s  2 s in all"]
-
-
-# All together
-
-def test_the_recipe_learns(capsys):
-    """A text with a pattern: after a few short passes the model knows it far better than chance."""
-    torch.manual_seed(0)
-    text = "the cat sat on the mat; " * 300
-    tokenizer = oracle.CharTokenizer(text)
-    preset = training.preset("quick", embed_dim=32, block_size=16, batch_size=8, epochs=4)
-    model = oracle.TinyLLM(tokenizer.vocab_size, **preset.model)
-    ids = tokenizer.encode(text)
-    train_set, val_set = (oracle.TextDataset(part, preset.block_size) for part in (ids[:6400], ids[6400:]))
-    train_loader, val_loader = training.loaders(train_set, val_set, preset)
-    optimizer = training.optimizer(model, preset)
-    scheduler = training.scheduler(optimizer, preset, train_loader)
-    history = oracle.train(model, train_loader, val_loader, optimizer, preset.epochs, scheduler,
-                           on_step=training.Progress(preset, train_loader))
-    assert abs(history["train_loss"][0] - math.log(tokenizer.vocab_size)) < 0.6
-    assert len(history["train_loss"]) == 4 * len(train_loader) == 200
-    assert history["val_loss"][-1] < 0.6  # chance is ln 12 = 2.5

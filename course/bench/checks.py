@@ -1,8 +1,4 @@
-"""python3 -m course bench: how fast the checks are (`checks`), and how good (`answers`), in numbers.
-
-Both run on the bank of answers in tests/answers/.
-"""
-import argparse
+"""`bench checks` and `bench answers`: how fast the checks are, and how good, on the bank in tests/answers/."""
 import dataclasses
 import statistics
 import sys
@@ -14,22 +10,28 @@ TODOS = range(1, 32)
 TIMES = 5  # runs of each check
 
 
-def main(argv):
-    """Print one of the two tables; returns 0, or 1 when an answer of the bank is judged wrongly."""
-    parser = argparse.ArgumentParser(prog="python3 -m course bench", description="Measure the checks.")
-    parser.add_argument("what", choices=("checks", "answers"), help="their speed, or their score on tests/answers/")
-    parser.add_argument("todos", nargs="*", type=int, metavar="TODO", help="for example 11 13 (all)")
+def add_to(commands):
+    """The two commands' arguments."""
+    for name, told in (("checks", "the speed of each check"), ("answers", "what they make of the bank's answers")):
+        parser = commands.add_parser(name, help=told)
+        parser.add_argument("todos", nargs="*", type=int, metavar="TODO", help="for example 11 13 (all)")
+        parser.set_defaults(run=run, what=name, parser=parser)
     parser.add_argument("--seeds", type=int, default=2, help="random inputs of so many kinds for each answer (2)")
-    options = parser.parse_args(argv)
+
+
+def run(options):
+    """Print one of the two tables; returns 0, or 1 when an answer of the bank is judged wrongly."""
     unknown = [todo for todo in options.todos if todo not in TODOS]
     if unknown:
-        parser.error(f"there is no TODO {unknown[0]}, only 1 to 31")
-    if options.seeds < 1:
-        parser.error("--seeds should be at least 1")
+        options.parser.error(f"there is no TODO {unknown[0]}, only 1 to 31")
     if str(ROOT / "tests") not in sys.path:
         sys.path.insert(0, str(ROOT / "tests"))
     todos = options.todos or TODOS
-    return print_speed(todos) if options.what == "checks" else print_scores(todos, range(options.seeds))
+    if options.what == "checks":
+        return print_speed(todos)
+    if options.seeds < 1:
+        options.parser.error("--seeds should be at least 1")
+    return print_scores(todos, range(options.seeds))
 
 
 # --- checks ------------------------------------------------------------------------------------------------------
@@ -106,7 +108,8 @@ def score(todo, seeds):
 
 def print_scores(todos, seeds):
     """One line per TODO and one for all; then the answers that are misjudged, if any."""
-    print(f"answers of the bank, each with {len(seeds)} seed{'s' * (len(seeds) > 1)}\n\nTODO  wrong caught   right passed  named / wrong")
+    print(f"answers of the bank, each with {len(seeds)} seed{'s' * (len(seeds) > 1)}\n")
+    print("TODO  wrong caught   right passed  named / wrong")
     total = Score()
     for todo in todos:
         found = score(todo, seeds)

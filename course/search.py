@@ -1,0 +1,145 @@
+"""python3 -m course search: try other numbers and tricks for the training recipe, side by side, with several seeds.
+
+Each trial differs from the recipe in one thing (`TRIALS`) and reads the same number of characters. Trials run on one
+processor core each, as many at a time as there are cores, so that their losses can be compared, and their times too as
+long as nothing else runs. The table at the end is Markdown: what helped, and what did not, in nats per character.
+"""
+import argparse
+import concurrent.futures
+import json
+import math
+import multiprocessing
+import os
+import statistics
+import time
+
+TRIALS = {
+    "the recipe": {},
+    "block size 64": {"block_size": 64, "batch_size": 16},
+    "block size 256": {"block_size": 256, "batch_size": 4},
+    "batch twice as large": {"batch_size": 16},
+    "batch half as large": {"batch_size": 4},
+    "3 layers": {"num_layers": 3},
+    "6 layers": {"num_layers": 6},
+    "2 layers, 192 wide": {"num_layers": 2, "embed_dim": 192, "num_heads": 6},
+    "96 wide": {"embed_dim": 96},
+    "dropout 0.1": {"dropout": 0.1},
+    "Muon's learning rate 0.03": {"muon_lr": 0.03},
+    "Muon's learning rate 0.013": {"muon_lr": 0.013},
+    "AdamW's learning rate 0.006": {"adamw_lr": 6e-3},
+    "AdamW alone": {"muon": False},
+    "Muon's own coefficients, 5 rounds": {"rounds": ((3.4445, -4.7750, 2.0315),) * 5},
+    "Muon's own coefficients, 3 rounds": {"rounds": ((3.4445, -4.7750, 2.0315),) * 3},
+    "cosine decay": {"decay": "cosine"},
+    "half at the highest rate, then decay": {"decay": "late"},
+    "embedding starts at 0.3": {"embedding": 0.3},
+    "sub-layers start at 0": {"zero": True},
+    "head tied to the embedding": {"tied": True},
+    "label smoothing 0.05": {"smoothing": 0.05},
+    "mean of the latest weights (EMA 0.99)": {"ema": 0.99},
+}
+NOT_OF_THE_PRESET = {"muon": True, "rounds": None, "decay": "linear", "embedding": None, "zero": False, "tied": False,
+                     "smoothing": 0.0, "ema": 0.0}
+
+
+def main(argv):
+    """Run the trials and print the table; returns 0."""
+    parser = argparse.ArgumentParser(prog="python3 -m course search", description="Try out the training recipe.")
+    parser.add_argument("trials", nargs="*", metavar="TRIAL", help=f"some of: {'; '.join(TRIALS)} (all)")
+    parser.add_argument("--characters", type=int, default=800_000, help="to read in each trial (800000)")
+    parser.add_argument("--seeds", type=int, default=2, help="runs of each trial (2)")
+    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="at a time (one per core)")
+    options = parser.parse_args(argv)
+    unknown = [trial for trial in options.trials if trial not in TRIALS]
+    if unknown:
+        parser.error(f"there is no trial called {unknown[0]!r}")
+    names = options.trials or list(TRIALS)
+    runs = [(name, seed, options.characters) for seed in range(options.seeds) for name in names]
+    context = multiprocessing.get_context("spawn")
+    found = {name: [] for name in names}
+    with concurrent.futures.ProcessPoolExecutor(options.workers, mp_context=context) as pool:
+        for name, result in zip([run[0] for run in runs], pool.map(one_run, *zip(*runs))):
+            found[name].append(result)
+            print(json.dumps({"trial": name, **result}), flush=True)
+    print(f"\n| {options.characters:,} characters, {options.seeds} seeds | validation loss | ms per step |")
+    print("|---|---|---|")
+    for name, results in found.items():
+        losses = [result["val_loss"] for result in results]
+        ms = statistics.mean(result["ms_per_step"] for result in results)
+        print(f"| {name} | {statistics.mean(losses):.3f} ({min(losses):.3f} to {max(losses):.3f}) | {ms:.0f} |")
+    return 0
+
+
+def one_run(name, seed, characters):
+    """Train once with the trial's changes, in this process -> its losses and times."""
+    import torch
+    import torch.nn.functional as F
+
+    from course import solution
+    from helpers import data, training
+    from helpers.training import optimizers
+
+    torch.set_num_threads(1)
+    trial = NOT_OF_THE_PRESET | TRIALS[name]
+    preset = training.preset("cpu", **{key: value for key, value in trial.items() if key not in NOT_OF_THE_PRESET})
+    pieces, text = solution.pieces(), data.load_text()
+    tokenizer = pieces.CharTokenizer(text)
+    sets = [pieces.TextDataset(tokenizer.encode(part), preset.block_size) for part in data.split(text)]
+    torch.manual_seed(seed)
+    model = pieces.TinyLLM(tokenizer.vocab_size, **preset.model)
+    begin(model, trial)
+    train_loader, val_loader = training.loaders(*sets, preset)
+    if trial["muon"]:
+        optimizer = training.optimizer(model, preset)
+        optimizer.parts["muon"].rounds = trial["rounds"] or optimizers.POLAR_EXPRESS
+    else:
+        optimizer = torch.optim.AdamW(model.parameters(), preset.adamw_lr, weight_decay=preset.adamw_decay, fused=True)
+    steps = characters // (preset.batch_size * preset.block_size)
+    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: share(step, steps, preset, trial["decay"]))
+    mean = [p.detach().clone() for p in model.parameters()] if trial["ema"] else []
+
+    batches = (batch for _ in range(10**6) for batch in train_loader)
+    losses, started = [], time.perf_counter()
+    for _, (x, y) in zip(range(steps), batches):
+        loss = F.cross_entropy(model(x).flatten(0, 1), y.flatten(), label_smoothing=trial["smoothing"])
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        scheduler.step()
+        losses.append(loss.item())
+        with torch.no_grad():
+            for kept, p in zip(mean, model.parameters()):
+                kept.lerp_(p, 1 - trial["ema"])
+    taken = time.perf_counter() - started
+    with torch.no_grad():
+        for kept, p in zip(mean, model.parameters()):
+            p.copy_(kept)
+    return {"seed": seed, "val_loss": round(pieces.evaluate(model, val_loader), 4),
+            "train_loss": round(statistics.mean(losses[-100:]), 4), "ms_per_step": round(1000 * taken / steps, 1)}
+
+
+def begin(model, trial):
+    """The trial's start: other first weights, or a head tied to the embedding."""
+    import torch
+
+    with torch.no_grad():
+        embedding = model.token_embedding.embedding
+        if trial["embedding"]:
+            embedding.weight.mul_(trial["embedding"])
+        for block in model.blocks if trial["zero"] else ():
+            block.attention.out_proj.weight.zero_()
+            block.feed_forward.project.weight.zero_()
+        if trial["tied"]:
+            embedding.weight.mul_(embedding.embedding_dim**-0.5)  # so that the first logits are not too large
+            model.head.weight = embedding.weight
+
+
+def share(step, steps, preset, decay):
+    """The part of the highest learning rate at a step."""
+    warmup, left = (step + 1) / (preset.warmup_steps + 1), (steps - step) / steps
+    if decay == "cosine":
+        left = 0.5 * (1 + math.cos(math.pi * step / steps))
+    if decay == "late":
+        left = 2 * left
+    return max(0.0, min(1.0, warmup, left))
