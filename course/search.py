@@ -32,13 +32,13 @@ TRIALS = {
     "Muon's own coefficients, 3 rounds": {"rounds": ((3.4445, -4.7750, 2.0315),) * 3},
     "cosine decay": {"decay": "cosine"},
     "half at the highest rate, then decay": {"decay": "late"},
-    "embedding starts at 0.3": {"embedding": 0.3},
-    "sub-layers start at 0": {"zero": True},
+    "embedding starts as PyTorch's": {"embedding": False},
+    "sub-layers start as PyTorch's": {"zero": False},
     "head tied to the embedding": {"tied": True},
     "label smoothing 0.05": {"smoothing": 0.05},
     "mean of the latest weights (EMA 0.99)": {"ema": 0.99},
 }
-NOT_OF_THE_PRESET = {"muon": True, "rounds": None, "decay": "linear", "embedding": None, "zero": False, "tied": False,
+NOT_OF_THE_PRESET = {"muon": True, "rounds": None, "decay": "linear", "embedding": True, "zero": True, "tied": False,
                      "smoothing": 0.0, "ema": 0.0}
 
 
@@ -120,19 +120,19 @@ def one_run(name, seed, characters):
 
 
 def begin(model, trial):
-    """The trial's start: other first weights, or a head tied to the embedding."""
-    import torch
+    """The first weights: the recipe's, or PyTorch's for a part of them; or a head tied to the embedding."""
+    from helpers import training
 
-    with torch.no_grad():
-        embedding = model.token_embedding.embedding
-        if trial["embedding"]:
-            embedding.weight.mul_(trial["embedding"])
-        for block in model.blocks if trial["zero"] else ():
-            block.attention.out_proj.weight.zero_()
-            block.feed_forward.project.weight.zero_()
-        if trial["tied"]:
-            embedding.weight.mul_(embedding.embedding_dim**-0.5)  # so that the first logits are not too large
-            model.head.weight = embedding.weight
+    training.initialize(model)
+    embedding = model.token_embedding.embedding
+    if not trial["embedding"]:
+        embedding.reset_parameters()
+    for block in () if trial["zero"] else model.blocks:
+        block.attention.out_proj.reset_parameters()
+        block.feed_forward.project.reset_parameters()
+    if trial["tied"]:
+        embedding.weight.data.mul_(embedding.embedding_dim**-0.5)  # so that the first logits are not too large
+        model.head.weight = embedding.weight
 
 
 def share(step, steps, preset, decay):

@@ -14,7 +14,7 @@ def add_to(commands):
     """The two commands' arguments."""
     train = commands.add_parser("train", help="train: loss, time, speed, memory; one JSON line per run")
     train.add_argument("--preset", help="quick, cpu or gpu (the one that fits this machine)")
-    train.add_argument("--budget", help="wall-clock time for the training, such as 100s or 5min (the preset's epochs)")
+    train.add_argument("--budget", help="wall-clock time for the training, such as 100s or 5min (the preset's)")
     train.add_argument("--data", type=Path, metavar="FILE", help="the text (tiny Shakespeare, or the sample play)")
     train.add_argument("--seeds", type=int, default=1, metavar="N", help="so many runs, with the seeds 0 to N - 1 (1)")
     train.add_argument("--set", nargs="*", default=[], metavar="NAME=NUMBER", help="other numbers of the preset")

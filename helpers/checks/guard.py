@@ -149,6 +149,9 @@ def reset_modes():
     if torch.get_default_device().type != "cpu":
         torch.set_default_device(None)
         left = "the default device changed"
+    if torch.is_anomaly_enabled():
+        torch.autograd.set_detect_anomaly(False)
+        left = "anomaly detection switched on"
     return left
 
 

@@ -44,12 +44,11 @@ def shifted_pair(x, y, chars):
 
 
 @styled
-def loss_curves(history, floor=None, baselines=None, usual=None):
+def loss_curves(history, floor=None, baselines=None):
     """Training and validation loss in nats per character over the optimizer steps.
 
     `history` is what `train` returns: train_loss (one per step) and val_loss (one per epoch, drawn at its end).
     `floor` is the entropy of the text, `baselines` {name: loss} of simpler models; both become horizontal lines.
-    `usual` is a pair (lowest, highest) of final validation losses that others measured: a band at the right.
     """
     if (not isinstance(history, dict) or not {"train_loss", "val_loss"} <= set(history)
             or not len(history["train_loss"])):
@@ -74,9 +73,6 @@ def loss_curves(history, floor=None, baselines=None, usual=None):
     for (name, level), line in zip(levels.items(), (":", "-.", (0, (1, 3)), (0, (6, 3))) * len(levels)):
         ax.axhline(level, color=BLACK, linestyle=line, linewidth=1.2)
         items.append((N, level, f"{name} {level:.2f}".replace("$", r"\$"), BLACK))
-    if usual is not None:
-        low, high = (tensor(level, "each of usual", "()").item() for level in usual)
-        ax.axhspan(low, high, xmin=0.75, facecolor="none", edgecolor=ORANGE, hatch="////", linewidth=1)
     ax.set_xlim(min(1, N - 1), N)
     line_labels(ax, items, 3.3)
     ax.set(xlabel="optimizer step", ylabel="loss (nats per character)")
@@ -90,9 +86,6 @@ def loss_curves(history, floor=None, baselines=None, usual=None):
         fig.alt += f"Validation loss ended at {val[-1]:.2f} after {plural(E, 'epoch')}. "
         if val[best].isfinite():
             fig.alt += f"The best was {val[best]:.2f}, after epoch {best + 1}. "
-        if usual is not None:
-            where = "below" if val[-1] < low else "above" if val[-1] > high else "within"
-            fig.alt += f"Usual is {low:.2f} to {high:.2f}: this is {where}. "
         fig.alt += "".join(f"{n}: {v:.2f} ({abs(val[-1] - v):.2f} {'below' if v < val[-1] else 'above'} validation). "
                            for n, v in levels.items())
     fig.alt = fig.alt.strip()

@@ -16,10 +16,10 @@ from .checkpoints import CheckpointError
 from .live import curve
 from .loaders import InOrder, OnePass, loaders
 from .optimizers import MuonAdamW, initialize, optimizer, orthogonalize, scheduler
-from .presets import PRESETS, USUAL_LOSS, Preset, preset, seconds
+from .presets import PRESETS, Preset, preset, seconds
 from .session import Diverged, Session
 
 __all__ = [
-    "PRESETS", "USUAL_LOSS", "CheckpointError", "Diverged", "InOrder", "MuonAdamW", "OnePass", "Preset", "Session",
+    "PRESETS", "CheckpointError", "Diverged", "InOrder", "MuonAdamW", "OnePass", "Preset", "Session",
     "curve", "initialize", "loaders", "optimizer", "orthogonalize", "preset", "scheduler", "seconds",
 ]

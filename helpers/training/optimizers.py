@@ -107,13 +107,18 @@ class MuonAdamW(torch.optim.Optimizer):
 
 @torch.no_grad()
 def initialize(model):
-    """Start the embedding with smaller numbers (standard deviation 0.3) than PyTorch's (1), in place.
+    """Better first weights than PyTorch's, in place: they learn faster, `python3 -m course search` says how much.
 
-    The sines of the positions, which are added, have a standard deviation of 0.7: now they are not drowned out.
+    The embedding starts with smaller numbers (standard deviation 0.3, not 1), so that the positions, which are added,
+    are not drowned out. The last layer of each half of a block starts at 0, so that at first a block only hands on
+    what it gets, and each half joins in when it has something to say.
     """
     for part in model.modules():
         if isinstance(part, torch.nn.Embedding):
             torch.nn.init.normal_(part.weight, std=0.3)
+    for name, weight in model.named_parameters():
+        if name.endswith((".out_proj.weight", ".project.weight")):
+            torch.nn.init.zeros_(weight)
 
 
 def optimizer(model, preset):

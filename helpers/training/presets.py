@@ -6,6 +6,18 @@ import re
 import torch
 
 
+def seconds(budget):
+    """A time budget as seconds: 90, "90s", "2min" and "1.5 h" are understood. Raises `ValueError` for others."""
+    match = re.fullmatch(r"\s*([0-9.]+)\s*(s|sec|min|m|h)?\s*", str(budget).lower())
+    try:
+        found = float(match[1]) * {"m": 60, "h": 3600}.get((match[2] or "s")[0], 1)
+    except (TypeError, ValueError):
+        raise ValueError(f"budget must be a time such as 90, '90s', '2min' or '1h', not {budget!r}") from None
+    if not 0 < found < float("inf"):
+        raise ValueError(f"budget must be longer than 0 seconds, not {budget!r}")
+    return found
+
+
 @dataclasses.dataclass(frozen=True)
 class Preset:
     """The numbers of one training run. Change some with `training.preset("cpu", epochs=3)`."""
@@ -16,8 +28,8 @@ class Preset:
     num_layers: int
     block_size: int  # characters the model sees at once; also its max_len
     batch_size: int  # blocks in one step
-    epochs: int  # passes over the training text
-    budget: float | None = None  # seconds; if given, training ends then, after as many passes as that allows
+    budget: float | None  # seconds of training, with as many passes over the text as that allows; None: `epochs` counts
+    epochs: int = 1  # passes over the training text, where there is no budget
     muon_lr: float = 0.02  # highest learning rate of the blocks' matrices
     adamw_lr: float = 3e-3  # highest learning rate of everything else
     muon_decay: float = 0.1  # weight decay, as a fraction of the learning rate
@@ -51,26 +63,22 @@ class Preset:
 
 
 PRESETS = {
-    # For tests, for Binder, and for a first look: a small model, half a minute on two processor cores.
-    "quick": Preset("quick", embed_dim=64, num_heads=4, num_layers=2, block_size=64, batch_size=32, epochs=1),
-    # The default on a processor: 0.8 million parameters, a few minutes on two cores.
-    "cpu": Preset("cpu", embed_dim=128, num_heads=4, num_layers=4, block_size=128, batch_size=8, epochs=3),
+    # For tests, for Binder, and for a first look: a small model, half a minute.
+    "quick": Preset("quick", embed_dim=64, num_heads=4, num_layers=2, block_size=64, batch_size=16, budget=30),
+    # The default on a processor: 0.8 million parameters, under five minutes on any machine.
+    "cpu": Preset("cpu", embed_dim=128, num_heads=4, num_layers=4, block_size=128, batch_size=8, budget=280),
     # The default on a graphics card: 10.7 million parameters. Dropout, because it reads the text many times.
-    "gpu": Preset("gpu", embed_dim=384, num_heads=6, num_layers=6, block_size=256, batch_size=64, epochs=60,
+    "gpu": Preset("gpu", embed_dim=384, num_heads=6, num_layers=6, block_size=256, batch_size=64, budget=55,
                   dropout=0.3),
 }
-
-
-# The validation losses on tiny Shakespeare that several seeds ended with on two processor cores: lowest and highest.
-USUAL_LOSS = {}
 
 
 def preset(name=None, **changes):
     """The preset called `name`; without a name the one that fits this machine.
 
     That is "gpu" where PyTorch finds a graphics card (CUDA), else "cpu", and "quick" when TINYLLM_FAST=1 is set in
-    the environment. `changes` replace single numbers: `preset("cpu", epochs=3)`, `preset(budget="2min")`. Raises
-    `ValueError` for an unknown name, an unknown number, or a number that makes no sense.
+    the environment. `changes` replace single numbers: `preset(budget="2min")`, or `preset("cpu", epochs=3)`, which
+    takes the budget away. Raises `ValueError` for an unknown name, an unknown number, or a number that makes no sense.
     """
     if name is None:
         fast = os.environ.get("TINYLLM_FAST", "") not in ("", "0")
@@ -81,16 +89,6 @@ def preset(name=None, **changes):
     for change in changes:
         if change not in known:
             raise ValueError(f"a preset has no number called {change!r}; it has: {', '.join(known)}")
+    if "epochs" in changes:
+        changes = {"budget": None} | changes
     return dataclasses.replace(PRESETS[name], **changes)
-
-
-def seconds(budget):
-    """A time budget as seconds: 90, "90s", "2min" and "1.5 h" are understood. Raises `ValueError` for others."""
-    match = re.fullmatch(r"\s*([0-9.]+)\s*(s|sec|min|m|h)?\s*", str(budget).lower())
-    try:
-        found = float(match[1]) * {"m": 60, "h": 3600}.get((match[2] or "s")[0], 1)
-    except (TypeError, ValueError):
-        raise ValueError(f"budget must be a time such as 90, '90s', '2min' or '1h', not {budget!r}") from None
-    if not 0 < found < float("inf"):
-        raise ValueError(f"budget must be longer than 0 seconds, not {budget!r}")
-    return found

@@ -1,4 +1,5 @@
 """`course bench`: its numbers have the right shape, and are true."""
+import json
 import re
 
 import answers
@@ -52,3 +53,68 @@ def test_a_number_that_is_no_todo(capsys):
     with pytest.raises(SystemExit):
         bench.main(["answers", "32"])
     assert "there is no TODO 32" in capsys.readouterr().err
+
+
+# --- train and generate ------------------------------------------------------------------------------------------
+
+@pytest.fixture
+def text(tmp_path):
+    (tmp_path / "text.txt").write_text("the cat sat on the mat; the rat ran. " * 150, encoding="utf-8")
+    return str(tmp_path / "text.txt")
+
+
+def test_train_prints_one_json_line_per_seed(text, capfd):
+    numbers = ["--seeds", "2", "--set", "epochs=2", "batch_size=8"]
+    assert bench.main(["train", "--preset", "quick", "--data", text, *numbers]) == 0
+    runs = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+    assert [run["seed"] for run in runs] == [0, 1] and runs[0]["val_loss"] != runs[1]["val_loss"]
+    for run in runs:
+        assert run["steps"] == 18 and run["tokens"] == 18 * 8 * 64 and len(run["val_losses"]) == 2
+        assert run["tokens_per_s"] == pytest.approx(run["tokens"] / run["wall_s"], rel=0.2)
+        assert run["val_loss"] == run["val_losses"][-1] < 2.6 and 150 < run["memory_mb"] < 2000
+        assert run["settings"]["epochs"] == 2 and run["characters"] == 5550
+
+
+def test_train_keeps_to_a_budget(text, capfd):
+    assert bench.main(["train", "--preset", "quick", "--data", text, "--budget", "2s"]) == 0
+    run = json.loads(capfd.readouterr().out)
+    assert run["budget_s"] == 2 and 1 < run["wall_s"] < 4
+
+
+@pytest.mark.parametrize("words, says", [
+    (["--preset", "huge"], "there is no preset called 'huge'"), (["--budget", "0"], "budget must be longer than 0"),
+    (["--data", "nowhere.txt"], "there is no file nowhere.txt"), (["--set", "epochs"], "--set takes NAME=NUMBER"),
+    (["--set", "epoch=3"], "no number called 'epoch'"), (["--seeds", "0"], "--seeds should be at least 1"),
+])
+def test_train_refuses_what_makes_no_sense(words, says, capsys):
+    with pytest.raises(SystemExit):
+        bench.main(["train", *words])
+    assert says in capsys.readouterr().err
+
+
+def test_generate_compares_the_two(capsys):
+    assert bench.main(["generate", "--context", "20", "--new", "10", "--times", "3"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["spread"][0] <= found["times_faster"] <= found["spread"][1]
+    assert found["learner_chars_per_s"] > 0 and found["settings"]["max_len"] == 30
+
+
+# --- search ------------------------------------------------------------------------------------------------------
+
+def test_search_prints_a_table_of_what_helped(text, capsys, monkeypatch):
+    from course import search
+    monkeypatch.setenv("TINYLLM_DATA", text)
+    trials = ["the recipe", "head tied to the embedding", "mean of the latest weights (EMA 0.99)", "AdamW alone"]
+    assert search.main([*trials, "--characters", "4000", "--seeds", "1", "--workers", "2"]) == 0
+    *lines, = capsys.readouterr().out.splitlines()
+    runs = [json.loads(line) for line in lines[:4]]
+    assert [run["trial"] for run in runs] == trials
+    assert len({run["val_loss"] for run in runs}) == 4 and all(1 < run["val_loss"] < 4 for run in runs)
+    assert [line.split("|")[1].strip() for line in lines[-4:]] == trials
+
+
+def test_search_knows_its_trials(capsys):
+    from course import search
+    with pytest.raises(SystemExit):
+        search.main(["more magic"])
+    assert "there is no trial called 'more magic'" in capsys.readouterr().err

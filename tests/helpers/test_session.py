@@ -268,3 +268,35 @@ def test_other_errors_are_left_alone():
         raise RuntimeError("shapes do not fit")
     with pytest.raises(RuntimeError, match="shapes do not fit"):
         session().run(train)
+
+
+# What a notebook shows
+
+def test_panel_draws_the_curve_and_escapes_the_sample(capsys):
+    panel = live.Panel()
+    moment = live.Moment(step=3, steps=10, exactly=True, epoch=1, loss=2.5, speed=4.0, left=90)
+    panel.step(moment, [4.0, 3.0, 2.5])
+    assert "<svg" in panel.widget.value
+    assert "epoch 1  step 3/10  loss 2.500  4.0 steps/s  1 min 30 s left" in panel.widget.value
+    panel.epoch(1, 2.4, "<script>alert(1)</script>")
+    assert "&lt;script&gt;" in panel.widget.value and "<script>" not in panel.widget.value
+    assert "<circle" in panel.widget.value
+    panel.say("done")
+    assert capsys.readouterr().out.endswith("done\n")  # this stays when the notebook is saved
+
+
+@pytest.mark.parametrize("environment, widgets", [
+    ({"JPY_SESSION_NAME": "/home/x/5_training.ipynb"}, True), ({"VSCODE_CWD": "/home/x"}, True), ({}, False),
+    ({"JPY_SESSION_NAME": "/home/x/5_training.ipynb", "NBGRADER_EXECUTION": "autograde"}, False),
+])
+def test_widgets_only_where_somebody_sees_them(environment, widgets, monkeypatch):
+    import IPython
+    for name in list(os.environ):
+        if name.startswith("VSCODE_") or name in ("JPY_SESSION_NAME", "NBGRADER_EXECUTION"):
+            monkeypatch.delenv(name)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert type(live.view()) is live.Lines  # no kernel
+    shell = type("Shell", (), {"kernel": object()})()
+    monkeypatch.setattr(IPython, "get_ipython", lambda: shell)
+    assert type(live.view()) is (live.Panel if widgets else live.Lines)

@@ -239,12 +239,14 @@ def test_orthogonalize_brings_singular_values_near_one():
             assert values.max() < 1.6 and values.median() > 0.6
 
 
-def test_initialize_touches_the_embedding_only():
+def test_initialize_touches_the_embedding_and_the_last_layers_only():
     _, model, _, _, _ = tiny_run()
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
     training.initialize(model)
     changed = [name for name, p in model.named_parameters() if not torch.equal(p, before[name])]
-    assert changed == ["token_embedding.embedding.weight"]
+    last = ["blocks.0.attention.out_proj.weight", "blocks.0.feed_forward.project.weight"]
+    assert changed == ["token_embedding.embedding.weight", *last]
+    assert not any(model.get_parameter(name).any() for name in last)
     assert 0.2 < model.token_embedding.embedding.weight.std() < 0.4
 
 
