@@ -98,9 +98,10 @@ def test_an_unknown_command_installs_nothing(bare_course, tmp_path):
 
 def test_help_lists_every_command():
     listed = subprocess.run([BASE_PYTHON, "-m", "course"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    modules = {path.stem.replace("_", "-") for path in (ROOT / "course").glob("*.py")
-               if "def main(argv" in path.read_text()}
-    assert {line.split()[0] for line in listed.splitlines()[2:]} == modules - {"--main--"}
+    files = [*(ROOT / "course").glob("*.py"), *(ROOT / "course").glob("*/__init__.py")]
+    names = {path.parent.name if path.parent.parent == ROOT / "course" else path.stem for path in files
+             if "def main(argv" in path.read_text(encoding="utf-8")}
+    assert {line.split()[0] for line in listed.splitlines()[2:]} == {n.replace("_", "-") for n in names - {"__main__"}}
 
 
 def test_the_fingerprint_follows_the_list_of_packages(monkeypatch, tmp_path):
