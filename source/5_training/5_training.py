@@ -667,9 +667,10 @@ train_set = TextDataset(tokenizer.encode(train_text), preset.block_size)
 val_set = TextDataset(tokenizer.encode(val_text), preset.block_size)
 
 # %% [markdown]
-# Two of these numbers say how much is read. A **block** is a window of `block_size` characters. Each epoch cuts the
-# text into blocks that follow each other without overlap, shuffles them, and puts `batch_size` of them into a step; the
-# next epoch cuts at other places. The validation text is always read whole and in order.
+# Training goes on until the `budget`, in seconds, is used up. (With `budget=None` it would be `epochs` passes over the
+# text, however long they take.) A **block** is a window of `block_size` characters. Each epoch cuts the text into blocks
+# that follow each other without overlap, shuffles them, and puts `batch_size` of them into a step; the next epoch cuts
+# at other places. The validation text is always read whole and in order.
 #
 # A `training.Session` takes your pieces and does what a long run needs around them: it makes the batches, chooses an
 # optimizer, shows how it goes, and writes a **checkpoint** now and then, a file with everything in it that it takes to
