@@ -798,7 +798,8 @@ print(f"----- your model, loss {history['val_loss'][-1]:.2f} -----\n{sample()[le
 # | **about 1.5** | **your model**, with the default preset on two processor cores | you have just read it |
 # | 1.47 | nanoGPT's large recipe: 10.7 million parameters, on a data center's graphics card | |
 #
-# How far yours comes in its time depends on your machine: on a slow one that read 2.2 million characters it was 1.54.
+# How far yours comes in its time depends on your machine: on a slow one, which read 2.1 to 2.2 million characters, two
+# runs ended at 1.54 and 1.55.
 #
 # The levels are also a doctor's chart. If your loss, with Shakespeare,
 #
