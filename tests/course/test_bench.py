@@ -78,7 +78,7 @@ def test_train_prints_one_json_line_per_seed(text, capfd):
 def test_train_keeps_to_a_budget(text, capfd):
     assert bench.main(["train", "--preset", "quick", "--data", text, "--budget", "2s"]) == 0
     run = json.loads(capfd.readouterr().out)
-    assert run["budget_s"] == 2 and 1 < run["wall_s"] < 4
+    assert run["budget_s"] == 2 and 1 < run["wall_s"] < 6  # without it: a quick run takes 30 s
 
 
 @pytest.mark.parametrize("words, says", [
