@@ -30,7 +30,8 @@ def generate(model, ids, max_new_tokens, temperature=1.0, top_k=None):
         for _ in range(max_new_tokens):
             if keeps and ids.shape[1] <= model.max_len:
                 logits = memory.logits(ids)  # (B, V), for the character after the last one
-                torch.set_num_threads(1)  # from now on one position at a time: too little work for several
+                if len(ids) == 1:  # from now on one position at a time: too little work for several threads
+                    torch.set_num_threads(1)
             else:
                 torch.set_num_threads(threads)
                 logits = model(ids[:, -model.max_len:])[:, -1]

@@ -388,6 +388,7 @@ def _with_model_import(head, body):
     except SyntaxError:  # broken by hand: leave the head alone
         return head
     names = ", ".join(name for name, piece in PIECE_OF.items() if piece.file == "model.py" and name in used)
+    head = re.sub(r"^from \.model import (\([^)]*\)|.*)\n?", "", head, flags=re.M)  # as earlier versions wrote it
     head = re.sub(r"^if __package__:\n(?:[ \t].*\n|else:.*\n)*", "", head, flags=re.M).rstrip("\n") + "\n"
     return head + (f"\nif __package__:\n    from .model import {names}\n"
                    f"else:  # run as a program\n    from model import {names}\n" if names else "")

@@ -1,4 +1,4 @@
-"""What the checks of the larger __init__ methods share (TODOs 14, 16 and 18)."""
+"""What the checks of the larger classes share (TODOs 14 to 19): mostly what an __init__ may get wrong."""
 import copy
 
 from torch import nn

@@ -28,7 +28,7 @@ TIME_LIMIT = 10.0  # seconds for one check; a right answer needs well under one
 SHOWN = 5          # printed lines of the learner's code that a failure message repeats
 SYSTEM = random.SystemRandom()  # for fresh seeds: it has no state that a cell could set
 # The layers that right answers and the checks themselves are made of. PyTorch has 150 more: looking at those too
-# after each call of a learner's code would triple the time of mend().
+# after each call of a learner's code would double the time of mend().
 LAYERS = (nn.Module, nn.Parameter, nn.Linear, nn.Embedding, nn.LayerNorm, nn.Dropout, nn.GELU, nn.ReLU,
           nn.Sequential, nn.ModuleList, nn.MultiheadAttention, nn.Transformer, nn.TransformerEncoderLayer,
           nn.CrossEntropyLoss)

@@ -4,8 +4,6 @@ import html
 import os
 import sys
 
-EVERY_S = {"lines": 10.0, "panel": 1.0}  # seconds between two updates
-
 
 @dataclasses.dataclass
 class Moment:
@@ -29,7 +27,7 @@ class Moment:
 class Lines:
     """For terminals, for nbconvert and under nbgrader: a line every ten seconds, and what each epoch brought."""
 
-    every_s = EVERY_S["lines"]
+    every_s = 10.0  # seconds between two updates
 
     def step(self, moment, losses):
         print(moment, flush=True)
@@ -46,7 +44,7 @@ class Lines:
 class Panel(Lines):
     """For a notebook with widgets: one panel with the curve, the numbers and the latest sample."""
 
-    every_s = EVERY_S["panel"]
+    every_s = 1.0
 
     def __init__(self):
         import ipywidgets

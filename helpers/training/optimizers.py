@@ -138,7 +138,6 @@ def optimizer(model, preset):
     return torch.optim.AdamW(matrices + others, lr=preset.adamw_lr, weight_decay=preset.adamw_decay, fused=True)
 
 
-
 def scheduler(optimizer, preset, train_loader, steps=None):
     """Learning rates rise evenly for `preset.warmup_steps` steps, then fall evenly to zero at the last step.
 

@@ -77,7 +77,7 @@ class Session:
             share = share if share in inspect.signature(kind).parameters else "broadcast_buffers"
             module = kind(self.model, **{share: False})
         self.clock.start()
-        self._mean = Mean()
+        self._progress = Progress()
         try:
             with self._interrupt_between_steps():
                 while not self._finished():
@@ -142,29 +142,29 @@ class Session:
         loss = self._average(loss)
         done = self.steps + 1
         if not math.isfinite(loss):
-            where = f" The checkpoint in {self.folder} is from before." if self.folder and self.rank == 0 else ""
+            where = f", in a folder of its own. The checkpoint in {self.folder} is from before" if self.folder else ""
             half = f"muon_lr={self.preset.muon_lr / 2:g}, adamw_lr={self.preset.adamw_lr / 2:g}"
             raise Diverged(f"the loss is {loss} at step {done}: training cannot go on. Start again with half the "
-                           f"learning rates, training.preset({self.preset.name!r}, {half}).{where}")
+                           f"learning rates, training.preset({self.preset.name!r}, {half}){where}.")
         self.history["train_loss"].append(loss)
         self.batch += 1
-        self._mean.add(loss)
+        self._progress.add(loss)
         now = time.monotonic()
-        if self.view and (done == 1 or now - self._mean.shown >= self.view.every_s):
+        if self.view and (done == 1 or now - self._progress.shown >= self.view.every_s):
             self.view.step(self._moment(now, done), self.history["train_loss"])
         if self._interrupted:
             raise KeyboardInterrupt
-        if self.folder and now - self._mean.saved >= 60 * self.minutes:
+        if self.folder and now - self._progress.saved >= 60 * self.minutes:
             self._save()
-            self._mean.saved = time.monotonic()
+            self._progress.saved = time.monotonic()
 
     def _moment(self, now, done):
-        mean, exactly = self._mean, self.preset.budget is None
+        progress, exactly = self._progress, self.preset.budget is None
         steps = self.preset.epochs * len(self.train_loader) if exactly else max(done, self.clock.steps(done))
-        speed = (done - mean.shown_step) / max(now - mean.shown, 1e-9) if mean.shown_step else 0.0
-        mean.shown, mean.shown_step = now, done
+        speed = (done - progress.shown_step) / max(now - progress.shown, 1e-9) if progress.shown_step else 0.0
+        progress.shown, progress.shown_step = now, done
         left = self.clock.left if not exactly else (steps - done) / speed if speed else 0.0
-        return live.Moment(done, round(steps), exactly, self.epoch + 1, mean.value, speed, left)
+        return live.Moment(done, round(steps), exactly, self.epoch + 1, progress.loss, speed, left)
 
     def _end_epoch(self, val_loss):
         # Each process has measured its own share of the validation text.
@@ -255,7 +255,7 @@ class Session:
         return True
 
 
-class Mean:
+class Progress:
     """The smoothed loss, and when something was last shown and saved."""
 
     def __init__(self):
@@ -268,7 +268,7 @@ class Mean:
         self.weight = 0.95 * self.weight + 0.05
 
     @property
-    def value(self):
+    def loss(self):
         return self.total / self.weight
 
 

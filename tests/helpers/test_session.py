@@ -111,7 +111,7 @@ class Interrupting:
         def watched(step, loss):
             self.at -= 1
             if self.at == 0:
-                os.kill(os.getpid(), signal.SIGINT)
+                signal.raise_signal(signal.SIGINT)
             on_step(step, loss)
         return oracle.train(model, train_loader, val_loader, optimizer, epochs, scheduler, watched)
 
