@@ -44,10 +44,11 @@ def shifted_pair(x, y, chars):
 
 
 @styled
-def loss_curves(history, floor=None, baselines=None):
+def loss_curves(history, floor=None, baselines=None, epoch_steps=None):
     """Training and validation loss in nats per character over the optimizer steps.
 
     `history` is what `train` returns: train_loss (one per step) and val_loss (one per epoch, drawn at its end).
+    Where training ended in the middle of an epoch, `epoch_steps` says how many steps a whole one has.
     `floor` is the entropy of the text, `baselines` {name: loss} of simpler models; both become horizontal lines.
     """
     if (not isinstance(history, dict) or not {"train_loss", "val_loss"} <= set(history)
@@ -67,7 +68,7 @@ def loss_curves(history, floor=None, baselines=None):
     ax.plot(range(window, N + 1), smooth, color=BLUE, marker="o" if N < 25 else None, clip_on=False)
     items.append(last_point(range(window, N + 1), smooth.tolist(), f"training {smooth[-1]:.2f}", BLUE))
     if E:
-        ends = [N * (e + 1) / E for e in range(E)]
+        ends = [min(N, (epoch_steps or N / E) * (e + 1)) for e in range(E)]
         ax.plot(ends, val, color=ORANGE, linestyle="--", marker="s", clip_on=False)
         items.append(last_point(ends, val.tolist(), f"validation {val[-1]:.2f}", ORANGE))
     for (name, level), line in zip(levels.items(), (":", "-.", (0, (1, 3)), (0, (6, 3))) * len(levels)):

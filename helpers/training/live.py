@@ -25,15 +25,18 @@ class Moment:
 
 
 class Lines:
-    """For terminals, for nbconvert and under nbgrader: a line every ten seconds, and what each epoch brought."""
+    """For terminals, for nbconvert and under nbgrader: a line every ten seconds, and what each epoch brought.
+
+    losses: all training losses so far, one per step; val: a pair (step, validation loss) for each epoch so far
+    """
 
     every_s = 10.0  # seconds between two updates
 
-    def step(self, moment, losses):
+    def step(self, moment, losses, val):
         print(moment, flush=True)
 
-    def epoch(self, number, val_loss, sample):
-        print(f"epoch {number} done: validation loss {val_loss:.3f}", flush=True)
+    def epoch(self, losses, val, sample):
+        print(done(val), flush=True)
         if sample:
             print("\n".join(f"    {line}" for line in sample.splitlines()), flush=True)
 
@@ -51,17 +54,17 @@ class Panel(Lines):
         from IPython.display import display
 
         self.widget = ipywidgets.HTML()
-        self.now, self.losses, self.val, self.sample, self.steps = "starting ...", [], [], "", 1
+        self.picture, self.now, self.sample, self.steps = "", "starting ...", "", 1
         display(self.widget)
 
-    def step(self, moment, losses):
-        self.now, self.steps, self.losses = str(moment), moment.steps, losses
+    def step(self, moment, losses, val):
+        self.now, self.steps = str(moment), moment.steps
+        self.picture = curve(losses, val, self.steps)
         self.draw()
 
-    def epoch(self, number, val_loss, sample):
-        self.val.append((len(self.losses), val_loss))
-        self.sample = sample
-        self.now = f"epoch {number} done: validation loss {val_loss:.3f}"
+    def epoch(self, losses, val, sample):
+        self.now, self.sample = done(val), sample
+        self.picture = curve(losses, val, self.steps)
         self.draw()
 
     def say(self, text):
@@ -71,8 +74,12 @@ class Panel(Lines):
 
     def draw(self):
         sample = f"<pre>{html.escape(self.sample)}</pre>" if self.sample else ""
-        picture = curve(self.losses, self.val, self.steps)
-        self.widget.value = f"<div>{picture}<div>{html.escape(self.now)}</div>{sample}</div>"
+        self.widget.value = f"<div>{self.picture}<div>{html.escape(self.now)}</div>{sample}</div>"
+
+
+def done(val):
+    """What an epoch brought."""
+    return f"epoch {len(val)} done: validation loss {val[-1][1]:.3f}"
 
 
 def curve(losses, val, steps, width=640, height=220):

@@ -5,6 +5,7 @@ import inspect
 import math
 import signal
 import time
+import zlib
 
 import torch
 import torch.distributed as dist
@@ -42,7 +43,7 @@ class Session:
         self.model, self.preset, self.folder, self.sample, self.minutes = model, preset, folder, sample, minutes
         self.quiet = quiet or self.rank > 0
         self.train_loader, self.val_loader = loaders(train_set, val_set, preset, self.rank, self.world)
-        self.sampler = self.train_loader.batch_sampler
+        self.sampler, self.text = self.train_loader.batch_sampler, fingerprint(train_set)
         self.sampler.go_on = self._go_on
         self.optimizer = optimizer(model, preset)
         self.clock = Clock(preset.budget, self._first_process_says)
@@ -151,7 +152,7 @@ class Session:
         self._progress.add(loss)
         now = time.monotonic()
         if self.view and (done == 1 or now - self._progress.shown >= self.view.every_s):
-            self.view.step(self._moment(now, done), self.history["train_loss"])
+            self.view.step(self._moment(now, done), self.history["train_loss"], self._validations())
         if self._interrupted:
             raise KeyboardInterrupt
         if self.folder and now - self._progress.saved >= 60 * self.minutes:
@@ -174,10 +175,15 @@ class Session:
         self.clock.note_validation()
         if self.view:
             with torch.random.fork_rng():  # what is sampled here must not change what is learned
-                self.view.epoch(self.epoch, self.history["val_loss"][-1], self.sample() if self.sample else "")
+                self.view.epoch(self.history["train_loss"], self._validations(), self.sample() if self.sample else "")
         self._save()
         if self._interrupted:
             raise KeyboardInterrupt
+
+    def _validations(self):
+        """A pair (step, validation loss) for each epoch so far. Only the last epoch can have been a short one."""
+        return [(min((epoch + 1) * len(self.train_loader), self.steps), loss)
+                for epoch, loss in enumerate(self.history["val_loss"])]
 
     def _say(self, text):
         if self.view:
@@ -216,7 +222,7 @@ class Session:
             "epoch": self.epoch, "batch": self.batch, "order": self.sampler.seed,
             "seconds": self.clock.seconds, "world": self.world,
             "history": {name: list(losses) for name, losses in self.history.items()},
-            "preset": dataclasses.asdict(self.preset), "windows": self.sampler.windows,
+            "preset": dataclasses.asdict(self.preset), "text": self.text,
         }
 
     def _save(self):
@@ -239,7 +245,7 @@ class Session:
             return False
         differ = [name for name, value in dataclasses.asdict(self.preset).items()
                   if name not in ("epochs", "budget", "name") and state["preset"].get(name) != value]
-        if differ or state["windows"] != self.sampler.windows:
+        if differ or state["text"] != self.text:
             what = f"another {differ[0]}" if differ else "another text"
             raise checkpoints.CheckpointError(f"the checkpoint in {self.folder} belongs to a run with {what}. Give "
                                               "this run a folder of its own.")
@@ -253,6 +259,14 @@ class Session:
             if state["random_cuda"] and torch.cuda.device_count() == len(state["random_cuda"]):
                 torch.cuda.set_rng_state_all(state["random_cuda"])
         return True
+
+
+def fingerprint(dataset):
+    """A number that two texts hardly ever share, from the text's length and a thousand windows of it."""
+    number = len(dataset)
+    for place in range(0, len(dataset), max(1, len(dataset) // 1000)):
+        number = zlib.crc32(dataset[place][0].numpy().tobytes(), number)
+    return number
 
 
 class Progress:

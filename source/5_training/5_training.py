@@ -771,7 +771,7 @@ floor = None
 if text == data.read_text(data.DATA / "sample_play.txt"):
     # The grammar that wrote this play is known, and so is the lowest possible loss.
     floor = data.SAMPLE_PLAY_FLOOR
-plots.show(plots.loss_curves(history, floor=floor, baselines=rungs))
+plots.show(plots.loss_curves(history, floor=floor, baselines=rungs, epoch_steps=len(session.train_loader)))
 
 # %% [markdown]
 # And this is what each rung writes. A loss is a number; here is how it reads:

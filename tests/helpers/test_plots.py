@@ -275,6 +275,8 @@ def test_lines_and_bars_hold_the_data():
     lines = plots.loss_curves({"train_loss": [4, 3, 2, 1.0], "val_loss": [3.5, 2.5]}, floor=0.5).axes[0].lines
     drawn = [(list(line.get_xdata()), list(line.get_ydata())) for line in lines]
     assert ([1, 2, 3, 4], [4, 3, 2, 1]) in drawn and ([2, 4], [3.5, 2.5]) in drawn and ([0, 1], [0.5, 0.5]) in drawn
+    short = plots.loss_curves({"train_loss": [4, 3, 2, 1.0], "val_loss": [3.5, 2.5]}, epoch_steps=3).axes[0].lines
+    assert [3, 4] in [list(line.get_xdata()) for line in short]  # the second epoch ended after one step
     gelu = plots.gelu_relu().axes[0].lines[2]
     assert np.allclose(gelu.get_ydata(), F.gelu(torch.as_tensor(gelu.get_xdata())))
     fitted = plots.fit(X.flip(0), X.flip(0).sin(), X.flip(0)).axes[0].lines

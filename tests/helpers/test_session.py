@@ -226,13 +226,12 @@ def test_a_full_disk_costs_a_line_and_no_checkpoint(two, capsys, monkeypatch):
     assert sorted(path.name for path in two.iterdir()) == ["checkpoint.pt", "previous.pt"]
 
 
-def test_a_checkpoint_of_another_run_is_refused(two):
+def test_a_checkpoint_of_another_run_is_refused(two, monkeypatch):
     with pytest.raises(checkpoints.CheckpointError, match="belongs to a run with another embed_dim"):
         session(two, embed_dim=64).run(oracle.train)
-    other = session(two)
-    other.sampler.windows += 1
+    monkeypatch.setattr(sys.modules[__name__], "TEXT", TEXT.replace("the mat", "the cat"))  # as long as before
     with pytest.raises(checkpoints.CheckpointError, match="belongs to a run with another text"):
-        other.run(oracle.train)
+        session(two).run(oracle.train)
 
 
 # Trouble
@@ -275,10 +274,10 @@ def test_other_errors_are_left_alone():
 def test_panel_draws_the_curve_and_escapes_the_sample(capsys):
     panel = live.Panel()
     moment = live.Moment(step=3, steps=10, exactly=True, epoch=1, loss=2.5, speed=4.0, left=90)
-    panel.step(moment, [4.0, 3.0, 2.5])
+    panel.step(moment, [4.0, 3.0, 2.5], [])
     assert "<svg" in panel.widget.value
     assert "epoch 1  step 3/10  loss 2.500  4.0 steps/s  1 min 30 s left" in panel.widget.value
-    panel.epoch(1, 2.4, "<script>alert(1)</script>")
+    panel.epoch([4.0, 3.0, 2.5], [(3, 2.4)], "<script>alert(1)</script>")
     assert "&lt;script&gt;" in panel.widget.value and "<script>" not in panel.widget.value
     assert "<circle" in panel.widget.value
     panel.say("done")
