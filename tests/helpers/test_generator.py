@@ -62,3 +62,10 @@ def test_sampled_text_has_the_same_distribution(how):
 def test_bad_arguments_are_one_sentence(arguments):
     with pytest.raises(ValueError, match="the prompt needs at least one id"):
         generator.generate(model(), **{"ids": torch.zeros(1, 2, dtype=torch.int64), "max_new_tokens": 1} | arguments)
+
+
+def test_what_it_writes_can_be_trained_on():
+    m = model()
+    written = generator.generate(m, torch.zeros(1, 2, dtype=torch.int64), 5)
+    m(written).sum().backward()
+    assert m.token_embedding.embedding.weight.grad is not None
