@@ -55,12 +55,10 @@ def main(argv):
         parser.error(f"there is no trial called {unknown[0]!r}")
     names = options.trials or list(TRIALS)
     runs = [(name, seed, options.characters) for seed in range(options.seeds) for name in names]
-    context = multiprocessing.get_context("spawn")
     found = {name: [] for name in names}
-    with concurrent.futures.ProcessPoolExecutor(options.workers, mp_context=context) as pool:
-        for name, result in zip([run[0] for run in runs], pool.map(one_run, *zip(*runs))):
-            found[name].append(result)
-            print(json.dumps({"trial": name, **result}), flush=True)
+    for (name, *_), result in zip(runs, side_by_side(runs, options.workers)):
+        found[name].append(result)
+        print(json.dumps({"trial": name, **result}), flush=True)
     print(f"\n| {options.characters:,} characters, {options.seeds} seeds | validation loss | ms per step |")
     print("|---|---|---|")
     for name, results in found.items():
@@ -70,8 +68,15 @@ def main(argv):
     return 0
 
 
-def one_run(name, seed, characters):
-    """Train once with the trial's changes, in this process -> its losses and times."""
+def side_by_side(runs, workers=None):
+    """`one_run(*run)` for each of `runs`, one per core at a time; yields the results in their order."""
+    context = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(workers, mp_context=context) as pool:
+        yield from pool.map(one_run, *zip(*runs))
+
+
+def one_run(name, seed, characters, preset="cpu", path=None):
+    """Train once with the trial's changes, in this process, on the text in `path` -> its losses and times."""
     import torch
     import torch.nn.functional as F
 
@@ -81,8 +86,8 @@ def one_run(name, seed, characters):
 
     torch.set_num_threads(1)
     trial = NOT_OF_THE_PRESET | TRIALS[name]
-    preset = training.preset("cpu", **{key: value for key, value in trial.items() if key not in NOT_OF_THE_PRESET})
-    pieces, text = solution.pieces(), data.load_text()
+    preset = training.preset(preset, **{key: value for key, value in trial.items() if key not in NOT_OF_THE_PRESET})
+    pieces, text = solution.pieces(), data.load_text(path)
     tokenizer = pieces.CharTokenizer(text)
     sets = [pieces.TextDataset(tokenizer.encode(part), preset.block_size) for part in data.split(text)]
     torch.manual_seed(seed)

@@ -2,10 +2,16 @@
 
 A table of n-grams counts, for each n - 1 characters that occur in a row, what came next, and predicts the next
 character from these counts alone. It is no neural network, learns in a second, and shows what a loss is worth.
+`normal` says where other runs of the same preset ended.
 """
+import json
 import math
 
 import torch
+
+from . import data
+
+NORMAL = data.DATA / "normal_losses.json"  # made by `python3 -m course bands`
 
 
 class NGrams:
@@ -85,3 +91,22 @@ def rungs(train_ids, val_ids, vocab_size, order=5):
     tables = NGrams(train_ids, vocab_size, order)
     losses = {"uniform": math.log(vocab_size)}
     return losses | {f"{n}-gram": loss for n, loss in enumerate(tables.losses(val_ids), start=1)}, tables
+
+
+def normal(text, preset, characters):
+    """Between which validation losses runs of a preset end that have read so many characters: (low, high), or None.
+
+    text: "tiny Shakespeare" or "the sample play"; preset: "quick" or "cpu", with its own numbers. Measured with a few
+    numbers of characters and three seeds each; between them a straight line over the logarithm of the number; three
+    standard deviations (of seeds, the same everywhere) to both sides. None where nothing was measured.
+    """
+    runs = [run for run in json.loads(NORMAL.read_text(encoding="utf-8")) if (run["text"], run["preset"]) == (text, preset)]
+    losses = {run["characters"]: torch.tensor(run["val_losses"], dtype=torch.float64) for run in runs}
+    if not losses or not min(losses) <= characters <= max(losses):
+        return None
+    deviation = float(torch.stack([some.var() for some in losses.values()]).mean().sqrt())
+    below = max(length for length in losses if length <= characters)
+    above = min(length for length in losses if length >= characters)
+    share = math.log(characters / below) / math.log(above / below) if above > below else 0.0
+    middle = float(losses[below].mean().lerp(losses[above].mean(), share))
+    return middle - 3 * deviation, middle + 3 * deviation

@@ -44,7 +44,7 @@ class Picture(Figure):
         self.alt = ""
 
     def _repr_mimebundle_(self, include=None, exclude=None):
-        return _bundle(self, self.alt)          # the last line of a cell: shown with its description too
+        return bundle(self, self.alt)          # the last line of a cell: shown with its description too
 
 
 def show(fig, alt=None):
@@ -58,7 +58,7 @@ def show(fig, alt=None):
     alt = alt or getattr(fig, "alt", "") or "A figure without a description."
     if "IPython" in sys.modules and sys.modules["IPython"].get_ipython() is not None:
         from IPython.display import display
-        data, metadata = _bundle(fig, alt)
+        data, metadata = bundle(fig, alt)
         display(data, metadata=metadata, raw=True)
     else:
         print(alt.encode("ascii", "backslashreplace").decode())
@@ -66,7 +66,7 @@ def show(fig, alt=None):
         sys.modules["matplotlib.pyplot"].close(fig)
 
 
-def _bundle(fig, alt):
+def bundle(fig, alt):
     """(data, metadata) for IPython. JupyterLab drops the alt text of an image/png, but keeps that of an <img>."""
     buffer = io.BytesIO()
     style = _STYLE if isinstance(fig, Picture) else {}      # numbers on the axes are only written while drawing

@@ -96,7 +96,7 @@ def figures():
         warnings.simplefilter("error")      # a warning is red text in the notebook, and costs a grade
         for name, draw in FIGURES.items():
             drawn[name] = draw()
-            drawn[name].bundle = base._bundle(drawn[name], drawn[name].alt)
+            drawn[name].bundle = base.bundle(drawn[name], drawn[name].alt)
     return drawn
 
 
@@ -429,7 +429,7 @@ def test_wrong_input_gets_a_sentence(words):
 # ---- display --------------------------------------------------------------------------------------------------------
 
 def picture(fig):
-    data, _ = getattr(fig, "bundle", None) or base._bundle(fig, fig.alt)
+    data, _ = getattr(fig, "bundle", None) or base.bundle(fig, fig.alt)
     return Image.open(io.BytesIO(base64.b64decode(data["image/png"]))).convert("RGB")
 
 
@@ -510,7 +510,7 @@ def test_settings_of_the_notebook_do_not_change_a_figure(figures):
     with matplotlib.rc_context({"axes.unicode_minus": False, "font.size": 20, "axes.facecolor": "black",
                                 "savefig.transparent": True, "savefig.facecolor": "red", "image.cmap": "jet"}):
         fig = plots.gelu_relu()
-        assert base._bundle(fig, fig.alt)[0] == figures["gelu_relu"].bundle[0]
+        assert base.bundle(fig, fig.alt)[0] == figures["gelu_relu"].bundle[0]
 
 
 def test_the_random_state_is_left_alone():

@@ -1,0 +1,81 @@
+"""`bench widgets`: how soon each explorer answers when a control is moved."""
+import statistics
+import time
+import types
+
+
+def add_to(commands):
+    """The command's arguments."""
+    widgets = commands.add_parser("widgets", help="milliseconds from a moved control to the new picture")
+    widgets.add_argument("names", nargs="*", metavar="EXPLORER", help="some of them (all)")
+    widgets.add_argument("--times", type=int, default=5, help="rounds through all controls (5)")
+    widgets.set_defaults(run=run_widgets, parser=widgets)
+
+
+def run_widgets(options):
+    """A line per explorer: median and worst over all of its controls, and the figure that stands in for it."""
+    unknown = [name for name in options.names if name not in EXAMPLES]
+    if unknown:
+        options.parser.error(f"there is no explorer called {unknown[0]!r}; there are: {', '.join(EXAMPLES)}")
+    print(f"{'explorer':28} {'median ms':>10} {'worst ms':>10} {'kB':>6}")
+    for name in options.names or EXAMPLES:
+        explorer = EXAMPLES[name]()
+        explorer.widget()
+        taken, size = [], 0
+        for control, value in [move for _ in range(options.times) for move in moves(explorer)]:
+            started = time.perf_counter()
+            control.value = value
+            taken.append(1000 * (time.perf_counter() - started))
+            size = max(size, len(explorer.picture.value))
+        print(f"{name:28} {statistics.median(taken):10.1f} {max(taken):10.1f} {size / 1000:6.1f}", flush=True)
+    return 0
+
+
+def moves(explorer):
+    """Pairs (control, another value): each control is moved away and back. Made one by one: a move may change limits."""
+    for control in explorer.controls.values():
+        before = control.value
+        yield control, another(control)
+        yield control, before
+
+
+def another(control):
+    """A value of a control that it does not have now."""
+    if hasattr(control, "options"):
+        values = [option[1] if isinstance(option, tuple) else option for option in control.options]
+        return next((value for value in reversed(values) if value != control.value), control.value)
+    if isinstance(control.value, bool):
+        return not control.value
+    if isinstance(control.value, str):
+        return control.value[::-1]
+    return control.min if control.value != control.min else control.max
+
+
+# --- what the explorers are fed with here ------------------------------------------------------------------------
+
+def trained():
+    """Everything that an explorer of the model wants: the sources' own pieces, as made, with first weights."""
+    import torch
+
+    from course import solution
+    from helpers import data, training
+
+    pieces = solution.pieces()
+    text = data.read_text(data.DATA / "sample_play.txt")
+    tokenizer = pieces.CharTokenizer(text)
+    torch.manual_seed(0)
+    preset = training.preset("cpu")
+    model = pieces.TinyLLM(tokenizer.vocab_size, **preset.model)
+    return types.SimpleNamespace(pieces=pieces, text=text, tokenizer=tokenizer, model=model, preset=preset)
+
+
+def attention():
+    from helpers import widgets
+
+    made = trained()
+    return widgets.attention(made.model, made.tokenizer, text=made.text[:24])
+
+
+EXAMPLES = {
+    "attention": attention,
+}
