@@ -17,13 +17,15 @@ def main(argv):
     from helpers import data, ladder
 
     argparse.ArgumentParser(prog="python3 -m course bands", description=__doc__.partition("\n")[0]).parse_args(argv)
-    texts = {"tiny Shakespeare": data.DATA / data.TINY_SHAKESPEARE.name, "the sample play": data.DATA / "sample_play.txt"}
+    texts = {"tiny Shakespeare": data.DATA / data.TINY_SHAKESPEARE.name,
+             "the sample play": data.DATA / "sample_play.txt"}
     if not texts["tiny Shakespeare"].is_file():
         texts["tiny Shakespeare"] = os.environ.get("TINYLLM_DATA")
     places = [(text, preset, length) for text in texts for preset, lengths in LENGTHS.items() for length in lengths]
     runs = [("the recipe", seed, length, preset, texts[text]) for text, preset, length in places
             for seed in range(SEEDS)]
-    found = [{"text": text, "preset": preset, "characters": length, "val_losses": []} for text, preset, length in places]
+    found = [{"text": text, "preset": preset, "characters": length, "val_losses": []}
+             for text, preset, length in places]
     for number, result in enumerate(search.side_by_side(runs)):
         found[number // SEEDS]["val_losses"].append(result["val_loss"])
         print(json.dumps(found[number // SEEDS]), flush=True)

@@ -100,7 +100,8 @@ def normal(text, preset, characters):
     numbers of characters and three seeds each; between them a straight line over the logarithm of the number; three
     standard deviations (of seeds, the same everywhere) to both sides. None where nothing was measured.
     """
-    runs = [run for run in json.loads(NORMAL.read_text(encoding="utf-8")) if (run["text"], run["preset"]) == (text, preset)]
+    runs = json.loads(NORMAL.read_text(encoding="utf-8"))
+    runs = [run for run in runs if (run["text"], run["preset"]) == (text, preset)]
     losses = {run["characters"]: torch.tensor(run["val_losses"], dtype=torch.float64) for run in runs}
     if not losses or not min(losses) <= characters <= max(losses):
         return None

@@ -32,7 +32,7 @@ def run_widgets(options):
 
 
 def moves(explorer):
-    """Pairs (control, another value): each control is moved away and back. Made one by one: a move may change limits."""
+    """Pairs (control, another value): each control is moved away and back, one by one: a move may change limits."""
     for control in explorer.controls.values():
         before = control.value
         yield control, another(control)

@@ -127,12 +127,12 @@ def _wide():
 # --- pictures ----------------------------------------------------------------------------------------------------
 
 def drawing(body, finding):
-    """The picture `body` with the finding under it: a sentence with numbers, the same for eyes and for screen readers."""
+    """The picture `body` with the finding under it: a sentence with numbers, for eyes and for screen readers."""
     return f'<div style="line-height: 1.5"><div>{body}</div><p style="margin: 6px 0">{html.escape(finding)}</p></div>'
 
 
 def svg(width, height, parts, words):
-    """An SVG picture of `parts` (its elements, as strings), with `words` for a screen reader. Text takes the theme's colour."""
+    """An SVG picture of `parts` (strings), with `words` for a screen reader. Text takes the theme's colour."""
     return (f'<svg role="img" aria-label="{html.escape(words)}" viewBox="0 0 {width} {height}" width="{width}" '
             f'height="{height}" style="max-width: 100%; height: auto; font-size: 13px" fill="currentColor">'
             f'{"".join(parts)}</svg>')
