@@ -76,6 +76,22 @@ def attention():
     return widgets.attention(made.model, made.tokenizer, text=made.text[:24])
 
 
+def generation():
+    from helpers import widgets
+
+    made = trained()
+    return widgets.generation(made.model, made.tokenizer, made.pieces.generate, text=made.text[:8])
+
+
+def next_character():
+    from helpers import widgets
+
+    made = trained()
+    return widgets.next_character(made.model, made.tokenizer, text=made.text[:24])
+
+
 EXAMPLES = {
     "attention": attention,
+    "generation": generation,
+    "next_character": next_character,
 }

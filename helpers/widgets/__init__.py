@@ -1,4 +1,5 @@
 """Explorers: figures to play with, fed by the learner's own code. Each draws a figure where no widget can be shown."""
 from .attention import attention
+from .model import generation, next_character
 
-__all__ = ["attention"]
+__all__ = ["attention", "generation", "next_character"]

@@ -29,7 +29,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from helpers import checks, parts, plots
+from helpers import checks, parts, plots, widgets
 
 # %% [markdown]
 # ## The whole model in one picture
@@ -651,27 +651,37 @@ except ValueError as error:
 # ### Play: from a prompt to a text
 #
 # Everything together, for the first time: text, ids, your model, logits, a choice, text. The bars show what
-# the untrained model thinks of the character after `To b`.
+# the untrained model thinks of the character after `To b`. Type another text; then move the temperature to
+# 0.1 and to 3. Which characters gain, and which lose? The **entropy** below the bars sums that up: it is the mean
+# of $-\ln p$ over everything that may be drawn, 0 if the choice is certain and $\ln V$ if it is even. And what
+# becomes of the bars that a small top-k removes?
 
 # %%
 torch.manual_seed(0)
 newborn = TinyLLM(tokenizer.vocab_size, embed_dim=64, num_layers=2)
-prompt = torch.tensor([tokenizer.encode("To b")])  # (B, T) = (1, 4)
-with torch.no_grad():
-    logits = newborn(prompt)[0, -1]  # (V,): after the last character
-plots.show(plots.next_characters(logits, tokenizer.chars))
+widgets.next_character(newborn, tokenizer, text="To b")
 
+# %% [markdown]
+# With 35 characters, an even guess would give each 2.9 %. The bars differ from that only because the weights
+# are random: the model has its tastes, but no reasons for them.
+#
+# Now your `generate` writes. Move the step and watch one character after another being drawn. How often is it
+# the best one? Then lower the temperature, bit by bit, down to 0.
+
+# %%
+widgets.generation(newborn, tokenizer, generate, text="To b")
+
+# %%
+prompt = torch.tensor([tokenizer.encode("To b")])  # (B, T) = (1, 4)
 for temperature in (0, 0.1, 1.0):
     torch.manual_seed(1)
     written = generate(newborn, prompt, 40, temperature)[0]  # (44,)
     print(f"temperature {temperature}:", repr(tokenizer.decode(written)))
 
 # %% [markdown]
-# Gibberish, as promised. With 35 characters, an even guess would give each 2.9 %. The bars differ from that
-# only because the weights are random: the model has its tastes, but no reasons for them. At temperature 0 it
-# is likely to be stuck soon, since the same few characters lead to each other again and again; at 1 it is
-# soup. What will turn soup into Shakespeare are better numbers in the same model, and the next notebook finds
-# them.
+# Gibberish, as promised. At temperature 0 the model is likely to be stuck soon, since the same few characters
+# lead to each other again and again; at 1 it is soup. What will turn soup into Shakespeare are better numbers
+# in the same model, and the next notebook finds them.
 #
 # **Try it:** another prompt; `top_k=3`; a higher temperature. And ask `generate` for a text longer than the
 # model's `max_len` of 128 characters.
