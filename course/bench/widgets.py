@@ -90,8 +90,16 @@ def next_character():
     return widgets.next_character(made.model, made.tokenizer, text=made.text[:24])
 
 
+def shifted():
+    from helpers import widgets
+
+    made = trained()
+    return widgets.shifted(made.pieces.TextDataset, made.tokenizer, made.text[:300])
+
+
 EXAMPLES = {
     "attention": attention,
     "generation": generation,
     "next_character": next_character,
+    "shifted": shifted,
 }

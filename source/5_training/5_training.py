@@ -33,7 +33,7 @@ import torch.nn.functional as F
 from matplotlib import pyplot as plt
 from torch import nn
 
-from helpers import checks, data, ladder, parts, plots, training
+from helpers import checks, data, ladder, parts, plots, training, widgets
 
 # %% [markdown]
 # ## The text
@@ -201,13 +201,12 @@ for _i in (6, -7):
 
 # %% [markdown]
 # ### Look: eight questions in one window
+#
+# Each `y` lies under the `x` that it is equal to. Move "the question": how much of the text may the model see, and
+# what must it say? Then move the window's start, and watch a character wander from `y` into `x`.
 
 # %%
-windows = TextDataset(tokenizer.encode(text[:1000]), block_size=8)
-x, y = windows[0]
-plots.show(plots.shifted_pair(x, y, chars))
-for t in range(8):
-    print(f"after {tokenizer.decode(x[: t + 1])!r} comes {tokenizer.decode(y[t : t + 1])!r}")
+widgets.shifted(TextDataset, tokenizer, text[:300])
 
 # %% [markdown]
 # One window asks a question at *every* position, with a short memory at the start and a long one at the end. Thanks
@@ -219,6 +218,7 @@ for t in range(8):
 # stacks `B` of them:
 
 # %%
+windows = TextDataset(tokenizer.encode(text[:1000]), block_size=8)
 loader = torch.utils.data.DataLoader(windows, batch_size=4, shuffle=True)
 x, y = next(iter(loader))
 print("x:", tuple(x.shape), " y:", tuple(y.shape), " = (B, T)")
