@@ -220,11 +220,11 @@ def heat_map(ax, values, unit=None, low=-1.0, high=1.0, cmap="viridis", numbers=
         bar.outline.set_visible(False)
     for i, j in torch.cartesian_prod(*map(torch.arange, values.shape)).tolist() if numbers else ():
         value = values[i, j].item()
-        ax.text(j, i, format(value, numbers), ha="center", va="center", fontsize=SMALL, color=_ink(image, value))
+        ax.text(j, i, format(value, numbers), ha="center", va="center", fontsize=SMALL, color=ink(image, value))
     return image
 
 
-def _ink(image, value):
+def ink(image, value):
     """Black or white, whichever is easier to read on the colour of `value`."""
     r, g, b, _ = image.cmap(image.norm(value)) if math.isfinite(value) else (0.7, 0.7, 0.7, 1)
     return "white" if 0.2126 * r**2.2 + 0.7152 * g**2.2 + 0.0722 * b**2.2 < 0.18 else "black"
