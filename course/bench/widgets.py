@@ -97,9 +97,20 @@ def shifted():
     return widgets.shifted(made.pieces.TextDataset, made.tokenizer, made.text[:300])
 
 
+def strides():
+    import torch
+
+    from course import solution
+    from helpers import widgets
+
+    pieces = solution.pieces()
+    return widgets.strides(torch.arange(18).reshape(3, 6), pieces.split_heads, pieces.merge_heads)
+
+
 EXAMPLES = {
     "attention": attention,
     "generation": generation,
     "next_character": next_character,
     "shifted": shifted,
+    "strides": strides,
 }

@@ -79,3 +79,41 @@ def split_heads(x, num_heads):
                + listing(f"head {h} gets {h * D} to {h * D + D - 1}" if D > 1 else f"head {h} gets {h}"
                        for h in range(num_heads)) + f". Drawn for {len(shown)} of {plural(T, 'position')}.")
     return fig
+
+
+@styled
+def strides(t, title):
+    """A tensor (R, K) or (..., R, K) of at most 24 numbers: its memory as one line, and the grid that is read from it.
+
+    Where a dimension stands in front, each of its parts has a grid of its own. Strides say how many places in memory
+    one step along a dimension is.
+    """
+    t = plain(t)
+    if not 2 <= t.dim() <= 4 or not 1 <= t.numel() <= 24:
+        raise ValueError(f"t must have 2 to 4 dimensions and 1 to 24 numbers; this one has shape {tuple(t.shape)}.")
+    memory, blocks = in_memory(t).double(), t.flatten(0, -3).double() if t.dim() > 2 else t[None].double()
+    low, high = memory.min().item(), memory.max().item()
+    numbers = ".1f" if t.is_floating_point() else ".0f"
+    fig = Picture(8.4, 1.9 + 0.36 * t.shape[-2])
+    top, *grids = fig.subplot_mosaic([["memory"] * len(blocks), list(range(len(blocks)))],
+                                     height_ratios=[1, t.shape[-2]]).values()
+    heat_map(top, memory[None], None, low, high + (low == high), numbers=numbers, aspect="auto")
+    top.set_title("memory: the place of each number above it")
+    top.xaxis.tick_top()
+    top.set(xticks=range(len(memory)), yticks=[])
+    for i, (ax, block) in enumerate(zip(grids, blocks)):
+        heat_map(ax, block, None, low, high + (low == high), numbers=numbers, aspect="auto")
+        ax.set(xticks=range(t.shape[-1]), yticks=range(t.shape[-2]))
+        ax.set_title(f"{title}: {tuple(t.shape)}, strides {t.stride()}" if i == 0 else "")
+    for ax in (top, *grids):
+        ax.tick_params(length=0)
+    order = "straight through memory" if t.is_contiguous() else "not in the order of memory"
+    fig.alt = (f"{title}: shape {tuple(t.shape)}, strides {t.stride()}; read row by row, its numbers come {order}: "
+               + " ".join(f"{v:g}" for v in t.flatten().tolist()) + ". Memory holds "
+               + " ".join(f"{v:g}" for v in memory.tolist()) + ".")
+    return fig
+
+
+def in_memory(t):
+    """All numbers of the memory that a tensor is read from, in their order there: (N,)."""
+    return t.as_strided((t.untyped_storage().nbytes() // t.element_size(),), (1,), 0)

@@ -44,7 +44,7 @@
 # %% locked="imports"
 import torch
 
-from helpers import checks, plots
+from helpers import checks, plots, widgets
 
 # %% [markdown]
 # ## A tensor, its shape and its type
@@ -417,6 +417,22 @@ plots.show(plots.tensor_grid(merge_heads(silenced)[0], title="head 1 silenced"))
 #
 # The cell says `clone` for a reason. `reshape` and `transpose` copy nothing if they can help it: `heads` and `x` are
 # two ways to read the same numbers in memory. Without `clone`, the zeros would have gone into `x` as well.
+#
+# ### Play: one line of memory, many ways to read it
+#
+# How can `transpose` bring numbers into another order without moving them? Each dimension has a **stride**: how many
+# places further on in memory the next number along this dimension lies. `transpose` only exchanges two strides. If
+# reading a grid row by row goes through memory place by place, the tensor is called *contiguous*.
+#
+# Choose a view and move the element along; its frame shows where it lies, the thick line its row. Which views jump
+# about in memory? And which one is a copy, because no strides could read that order from the memory of `x`?
+
+# %%
+widgets.strides(x, split_heads, merge_heads, num_heads=2)
+
+# %% [markdown]
+# `x.reshape(1, 2, 3, 3)` has the shape of your heads, but the numbers of other positions in them. `split_heads` and
+# the way back move no number at all: they are two changes of strides.
 #
 # ## Recap
 #

@@ -55,6 +55,8 @@ FIGURES = {
     "tensor_grid large": lambda: plots.tensor_grid(torch.randn(40, 50) * 1e6),
     "split_heads": lambda: plots.split_heads(torch.arange(24.0).reshape(2, 12), 3),
     "split_heads large": lambda: plots.split_heads(torch.randn(2, 9, 32), 8),
+    "strides": lambda: plots.strides(torch.arange(18).reshape(1, 3, 2, 3).transpose(1, 2), "split_heads"),
+    "strides table": lambda: plots.strides(torch.arange(6.0).reshape(2, 3).T, "table.T"),
     "fit": lambda: plots.fit(X, X.sin(), X),
     "positional_encoding": lambda: plots.positional_encoding(table(64, 128)),
     "positional_waves": lambda: plots.positional_waves(table(50, 16)),
@@ -112,6 +114,8 @@ SAID = [     # a figure, and what its description must say: numbers worked out b
     ("tensor_grid 1-D", ["shape (5,)", "int64", "0 1 2 3 4"]),
     ("tensor_grid large", ["shape (40, 50)", "first 12 rows and 12 columns"]),
     ("split_heads", ["3 heads", "D = 4", "head 0 gets 0 to 3, head 1 gets 4 to 7 and head 2 gets 8 to 11"]),
+    ("strides", ["shape (1, 2, 3, 3), strides (18, 3, 6, 1)", "not in the order of memory: 0 1 2 6 7 8 12 13 14 3 4"]),
+    ("strides table", ["shape (3, 2), strides (1, 3)", "memory: 0 3 1 4 2 5. Memory holds 0 1 2 3 4 5."]),
     ("positional_encoding", ["64 positions in 128 dimensions", "dimension 0 has 20 sign changes"]),    # 63 / pi = 20.05
     ("positional_waves", ["dimension 0 runs between -1.00 and 1.00 with 15 sign changes"]),            # 49 / pi = 15.6
     ("similarity", ["mean over all pairs is 0.19"]),    # (1.1 * 0.1 * 2 + 0.01) / (1.1 ** 2 + 2 * 0.01) = 0.23 / 1.23
@@ -385,6 +389,8 @@ WRONG = {
     "num_heads must be a whole number of at least 1": lambda: plots.split_heads(torch.zeros(2, 4), 0),
     "features that num_heads divides": lambda: plots.split_heads(torch.zeros(2, 4), 3),
     "x must be a tensor": lambda: plots.split_heads(torch.zeros(4), 2),
+    "t must have 2 to 4 dimensions and 1 to 24 numbers": lambda: plots.strides(torch.zeros(3), "row"),
+    "this one has shape (5, 5)": lambda: plots.strides(torch.zeros(5, 5), "table"),
     "x, y and prediction must have the same length": lambda: plots.fit(torch.zeros(3), torch.zeros(2), torch.zeros(3)),
     "prediction must be a tensor of numbers of shape (N,) or (N, 1); this one has shape (3, 2)":
         lambda: plots.fit(torch.zeros(3), torch.zeros(3), torch.zeros(3, 2)),
