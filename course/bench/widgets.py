@@ -70,10 +70,14 @@ def trained():
 
 
 def attention():
-    from helpers import widgets
+    from helpers import inside, widgets
 
     made = trained()
-    return widgets.attention(made.model, made.tokenizer, text=made.text[:24])
+
+    def look(text):
+        return inside.look(made.model, inside.encode(made.tokenizer, text)).weights
+
+    return widgets.attention(look, made.text[:24])
 
 
 def generation():
@@ -107,8 +111,23 @@ def strides():
     return widgets.strides(torch.arange(18).reshape(3, 6), pieces.split_heads, pieces.merge_heads)
 
 
+def sharpness():
+    import torch
+
+    from helpers import widgets
+
+    def weigh(C, divide):
+        random = torch.Generator().manual_seed(0)
+        q, k = (torch.randn(n, C, generator=random) for n in (1000, 8))
+        scores = q @ k.T / (C**0.5 if divide else 1)
+        return scores, scores.softmax(dim=-1)
+
+    return widgets.sharpness(weigh)
+
+
 EXAMPLES = {
     "attention": attention,
+    "sharpness": sharpness,
     "generation": generation,
     "next_character": next_character,
     "shifted": shifted,

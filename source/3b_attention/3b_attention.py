@@ -19,13 +19,14 @@
 # position (`embed_dim`), `H` heads (`num_heads`), and `D = C // H` features in each head.
 
 # %% locked="imports"
+import copy
 import math
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from helpers import checks, parts, plots
+from helpers import checks, parts, plots, widgets
 
 # %% [markdown]
 # ## The question attention answers
@@ -76,9 +77,22 @@ print("output:\n", weights @ v, sep="")
 # A dot product of two vectors with $C$ random features is a sum of $C$ random terms, so its typical size grows like
 # $\sqrt{C}$. Large scores make softmax extreme: one weight near 1, all others near 0. Such a head cannot learn, because
 # the gradient through a weight of 0 or 1 is nearly zero. Dividing by $\sqrt{C}$ keeps the scores near 1, whatever $C$ is.
+#
+# See for yourself: below, random queries meet eight random keys. Move **C** up. From where on does one key take nearly
+# everything? Then tick the box, and move **C** again.
 
 # %%
-plots.show(plots.scale_effect())
+def weigh(C, divide):
+    """Scores and weights of 1000 random queries on 8 random keys with C features each: (1000, 8) both."""
+    random = torch.Generator().manual_seed(0)  # the same random numbers each time
+    q, k = torch.randn(1000, C, generator=random), torch.randn(8, C, generator=random)
+    scores = q @ k.T  # (1000, 8)
+    if divide:
+        scores = scores / math.sqrt(C)
+    return scores, scores.softmax(dim=-1)
+
+
+widgets.sharpness(weigh)
 
 # %% [markdown]
 # ## The mask: no looking ahead
@@ -198,21 +212,44 @@ assert _weights[0, 0].tolist() == [1.0, 0.0] and abs(_weights[0, 1, 0].item() - 
 # %% [markdown]
 # ### Look: what an untrained head sees
 #
-# Each row of the map is one character asking; each column is one being asked. The upper triangle is empty: that is the mask at
-# work. Below it the weights are nearly even, row by row: an untrained head spreads its attention thinly. Row 0 has no
-# choice: it can only look at itself.
+# Your head can read a text now. Its characters become vectors by the pieces of `3a_embeddings`. What you see: the
+# weights of one character, the framed one, written on the text in percent; below it, a map with a row for each character
+# that looks and a column for each that is looked at. Move **the character that looks** along the text, with the mouse or
+# the arrow keys. Then take the **mask** off: how much of the weight looks ahead? The text is yours to change.
 
 # %%
-text = "to be or not"
+TokenEmbedding = parts.get("TokenEmbedding")
+PositionalEncoding = parts.get("PositionalEncoding")
+
+
+def watch(embed, attention, number):
+    """A function that gives the weights of `attention` for any text; `number` turns a character into its id."""
+    def look(text, masked):
+        ids = torch.tensor([[number(c) for c in text]])  # (B, T): one text
+        mask = torch.ones(len(text), len(text)).tril() if masked else None
+        output, weights = attention(embed(ids), mask)
+        return weights[0]  # of one head (T, T), of several (H, T, T)
+    return look
+
+
+def small_id(character):
+    return ord(character) % 128  # ord: the number of a character, below 128 for all those of English
+
+
+C = 16
 torch.manual_seed(0)
-head = SelfAttention(embed_dim=16)
-x = torch.randn(1, len(text), 16)  # (1, T, C): random numbers in place of embeddings
-output, weights = head(x, torch.ones(len(text), len(text)).tril())
-plots.show(plots.attention_map(weights[0], text))
+embed = nn.Sequential(TokenEmbedding(128, C), PositionalEncoding(C, max_len=60))  # (B, T) -> (B, T, C)
+head = SelfAttention(C)
+widgets.attention(watch(embed, head, small_id), "to be or not")
 
 # %% [markdown]
-# **Try it:** run the cell again without the mask (leave out the second argument), or with `16` replaced by `256`, and
-# compare the maps.
+# With the mask, the upper triangle of the map is empty. Below it the weights are nearly even, row by row: an untrained
+# head spreads its attention thinly, and each character has more to spread it over than the one before. The first has no
+# choice: it can only look at itself. Without the mask, nearly half of all weight looks ahead. A model that learned like
+# this would learn to peek.
+#
+# **Try it:** with `C = 256` the weights stay about as even as they are. Now take the division by $\sqrt{C}$ out of your
+# TODO 11, and run its cell and this one again. (Then put it back.)
 #
 # ## TODO 12 and TODO 13: several heads
 #
@@ -355,12 +392,14 @@ with torch.no_grad():
 
 # %% [markdown]
 # ### Look: four heads, four opinions
+#
+# Four untrained heads read the same text. Choose a **head**, then another. Where do they disagree most?
 
 # %%
 torch.manual_seed(1)
+embed = nn.Sequential(TokenEmbedding(128, 32), PositionalEncoding(32, max_len=60))
 attention = MultiHeadAttention(embed_dim=32, num_heads=4)
-output, weights = attention(torch.randn(1, len(text), 32), torch.ones(len(text), len(text)).tril())
-plots.show(plots.attention_heads(weights[0], text))
+widgets.attention(watch(embed, attention, small_id), "to be or not")
 
 # %% [markdown]
 # ### Play: teach a head where to look
@@ -370,15 +409,13 @@ plots.show(plots.attention_heads(weights[0], text))
 # (How training works comes in `5_training`; for now, watch what it does to the weights.)
 
 # %%
-TokenEmbedding = parts.get("TokenEmbedding")
-PositionalEncoding = parts.get("PositionalEncoding")
-
 letters = "abcdefgh"
 torch.manual_seed(2)
 embed = nn.Sequential(TokenEmbedding(len(letters), 32), PositionalEncoding(32, max_len=12))
 attention = MultiHeadAttention(embed_dim=32, num_heads=2)
 guess = nn.Linear(32, len(letters))
 layers = nn.ModuleList([embed, attention, guess])
+untrained = copy.deepcopy(layers)  # kept, to compare with later
 optimizer = torch.optim.AdamW(layers.parameters(), lr=0.01)
 mask = torch.ones(12, 12).tril()
 
@@ -396,8 +433,15 @@ for step in range(400):
 
 before = weights.diagonal(offset=-1, dim1=-2, dim2=-1).mean().item()  # the line just below the diagonal
 print(f"weight on the character just before: {before:.0%} on average")
+
+# %% [markdown]
+# And where do the heads look? Choose the weights **before training** and **after training**, and move **the character that
+# looks**. Then type another word of the letters `a` to `h`, in which letters repeat, say `abababba`.
+
+# %%
 word = "".join(letters[i] for i in ids[0].tolist())
-plots.show(plots.attention_heads(weights[0], word))
+widgets.attention({"before training": watch(untrained[0], untrained[1], letters.index),
+                   "after training": watch(embed, attention, letters.index)}, word, longest=12, alphabet=letters)
 
 # %% [markdown]
 # Nobody told the heads where to look. Yet the weights gathered just below the diagonal: each character looks at its
