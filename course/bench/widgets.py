@@ -125,11 +125,32 @@ def sharpness():
     return widgets.sharpness(weigh)
 
 
+def broadcasting():
+    import torch
+
+    from helpers import widgets
+
+    a = torch.tensor([[1.0, 2, 3], [4, 5, 6]])
+    return widgets.broadcasting(a=a, row=torch.tensor([10.0, 20, 30]), column=a[:, :1], refused=a[:, 0])
+
+
+def matmul():
+    import torch
+
+    from course import solution
+    from helpers import widgets
+
+    a, b = torch.tensor([[1.0, 2, 3], [4, 5, 6]]), torch.tensor([[1.0, 0, 1], [0, 1, 0]])
+    return widgets.matmul(a, b.T, solution.pieces().tensor_operations(a, b)["scores"])
+
+
 EXAMPLES = {
     "attention": attention,
-    "sharpness": sharpness,
+    "broadcasting": broadcasting,
     "generation": generation,
+    "matmul": matmul,
     "next_character": next_character,
+    "sharpness": sharpness,
     "shifted": shifted,
     "strides": strides,
 }

@@ -1,7 +1,10 @@
 """Figures of phase 1: tensors."""
 import torch
+from matplotlib.patches import Rectangle
 
-from .base import COLOURS, SMALL, Picture, heat_map, listing, plain, plural, styled, tensor, whole_number
+from .base import COLOURS, ORANGE, SMALL, Picture, heat_map, listing, plain, plural, styled, tensor, whole_number
+
+OPERATIONS = {"+": torch.add, "-": torch.sub, "*": torch.mul}
 
 
 @styled
@@ -117,3 +120,33 @@ def strides(t, title):
 def in_memory(t):
     """All numbers of the memory that a tensor is read from, in their order there: (N,)."""
     return t.as_strided((t.untyped_storage().nbytes() // t.element_size(),), (1,), 0)
+
+
+@styled
+def broadcasting(left, right, names=("left", "right"), sign="+"):
+    """Two tensors (N,) or (R, K), each repeated as broadcasting does it, and what `sign` (+, - or *) makes of them.
+
+    The numbers themselves are framed; the others are copies.
+    """
+    left, right = (tensor(t, name, "(N,)", "(R, K)") for t, name in zip((left, right), names))
+    try:
+        result = OPERATIONS[sign](left, right)
+    except RuntimeError as refused:
+        raise ValueError(f"{names[0]} and {names[1]} do not fit together: {str(refused).rstrip('.')}.") from None
+    rows, columns = torch.atleast_2d(result).shape
+    numbers = number_format(result.abs().max().item()) if result.frac().any() else ".0f"
+    fig = Picture(1.2 + 1.8 * columns, 1.0 + 0.42 * rows)
+    shown = zip(fig.subplots(1, 3), (left, right, result), ("", f"{sign}  ", "=  "), (*names, "result"))
+    for ax, t, before, name in shown:
+        own, grid = torch.atleast_2d(t), torch.atleast_2d(t.expand(result.shape))
+        low, high = own.min().item(), own.max().item()
+        heat_map(ax, grid, None, low - (low == high), high, numbers=numbers, aspect="auto")
+        ax.add_patch(Rectangle((-0.5, -0.5), own.shape[1], own.shape[0], fill=False, edgecolor=ORANGE, linewidth=4))
+        ax.set_title(f"{before}{name} {tuple(t.shape)}".replace("$", r"\$"))
+        ax.set(xticks=[], yticks=[])
+    times = [result.numel() // t.numel() for t in (left, right)]
+    fig.alt = (f"{names[0]} {tuple(left.shape)} {sign} {names[1]} {tuple(right.shape)} has the shape "
+               f"{tuple(result.shape)}: {names[0]} is used {plural(times[0], 'time')}, {names[1]} "
+               f"{plural(times[1], 'time')}. Row by row the result reads "
+               + "; ".join(" ".join(f"{v:.4g}" for v in row) for row in torch.atleast_2d(result).tolist()) + ".")
+    return fig

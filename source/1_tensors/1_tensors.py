@@ -213,6 +213,18 @@ print("the same, kept as a column:\n", a.mean(dim=-1, keepdim=True), sep="")
 # and `(2, 1)`. With `(2,)` PyTorch would compare the 2 with the 3 and refuse. And if the table were square it would
 # not refuse: it would subtract the wrong means without a word. Remember this one.
 #
+# ### Play: do these two fit?
+#
+# Choose two of the tensors and go through the steps: the shapes flush right, the copies, the result. Before step 2, say
+# what the shape of the result will be. Which of the pairs does PyTorch refuse? And which two make a table of a row and
+# a column?
+
+# %%
+widgets.broadcasting(a=a, row=row, column=column, means=a.mean(dim=-1), means_kept=a.mean(dim=-1, keepdim=True))
+
+# %% [markdown]
+# The copies are never made in memory: PyTorch reads the same numbers again.
+#
 # ## TODO 2: four operations
 
 # %% todo="2"
@@ -266,6 +278,9 @@ assert _a.tolist() == [[1.0, 2.0, 3.0], [4.0, 5.0, 9.0]], "the inputs must stay 
 #
 # Describe five animals by four yes-or-no features. If 1 means yes and 0 means no, the dot product of two animals
 # counts the features that both have. So `a @ a.T` compares every animal with every other, in one go.
+#
+# Choose a row of `a` and a column of `b`: the sum of products below the picture is the number where they meet. Whom
+# does the platypus resemble most, apart from itself? And what stands on the diagonal?
 
 # %%
 animals = torch.tensor([  # fur, wings, swims, lays eggs
@@ -275,16 +290,18 @@ animals = torch.tensor([  # fur, wings, swims, lays eggs
     [0.0, 0.0, 1.0, 1.0],  # 3 salmon
     [1.0, 0.0, 1.0, 1.0],  # 4 platypus
 ])
+names = ["cat", "bat", "duck", "salmon", "platypus"]
 result = tensor_operations(animals, animals)
-plots.show(plots.tensor_grid(result["scores"].long(), title="features in common"))  # long: as whole numbers
 print("each row minus its mean:\n", animals - result["row_mean"], sep="")
+widgets.matmul(animals, animals.T, result["scores"], rows=names, columns=names)
 
 # %% [markdown]
 # The platypus (row 4) shares two features with the duck and two with the salmon, but only one with the cat. The
 # diagonal says how many features each animal has. In `3b_attention` the rows will be characters instead of animals,
 # and this same table of dot products will decide which character looks at which.
 #
-# Below the picture each row has lost its own mean, thanks to `keepdim`. **Try it:** add an animal, or a feature.
+# Above the picture each row has lost its own mean, thanks to `keepdim`. **Try it:** add an animal and its name, or a
+# feature.
 #
 # ## The same numbers in another shape
 #
@@ -445,6 +462,13 @@ widgets.strides(x, split_heads, merge_heads, num_heads=2)
 #
 # Your `split_heads` and `merge_heads` are kept, now that they passed their check: a later notebook will pick them up.
 #
+# (For a piece that is not finished, the course has a **stand-in**, so that a gap never blocks you.) This is how far you
+# are in the course: what has passed and when, and what comes next.
+
+# %%
+helpers.progress()
+
+# %% [markdown]
 # ## Three questions to think about
 #
 # 1. `a` has the shape `(5, 1)` and `b` has `(4,)`. Is `a + b` allowed, and what is its shape?

@@ -57,6 +57,7 @@ FIGURES = {
     "split_heads large": lambda: plots.split_heads(torch.randn(2, 9, 32), 8),
     "strides": lambda: plots.strides(torch.arange(18).reshape(1, 3, 2, 3).transpose(1, 2), "split_heads"),
     "strides table": lambda: plots.strides(torch.arange(6.0).reshape(2, 3).T, "table.T"),
+    "broadcasting": lambda: plots.broadcasting(torch.tensor([1, 2, 3]), torch.tensor([[10.0], [20]]), ("row", "b $")),
     "fit": lambda: plots.fit(X, X.sin(), X),
     "positional_encoding": lambda: plots.positional_encoding(table(64, 128)),
     "positional_waves": lambda: plots.positional_waves(table(50, 16)),
@@ -116,6 +117,7 @@ SAID = [     # a figure, and what its description must say: numbers worked out b
     ("split_heads", ["3 heads", "D = 4", "head 0 gets 0 to 3, head 1 gets 4 to 7 and head 2 gets 8 to 11"]),
     ("strides", ["shape (1, 2, 3, 3), strides (18, 3, 6, 1)", "not in the order of memory: 0 1 2 6 7 8 12 13 14 3 4"]),
     ("strides table", ["shape (3, 2), strides (1, 3)", "memory: 0 3 1 4 2 5. Memory holds 0 1 2 3 4 5."]),
+    ("broadcasting", ["has the shape (2, 3): row is used 2 times, b $ 3 times", "reads 11 12 13; 21 22 23."]),
     ("positional_encoding", ["64 positions in 128 dimensions", "dimension 0 has 20 sign changes"]),    # 63 / pi = 20.05
     ("positional_waves", ["dimension 0 runs between -1.00 and 1.00 with 15 sign changes"]),            # 49 / pi = 15.6
     ("similarity", ["mean over all pairs is 0.19"]),    # (1.1 * 0.1 * 2 + 0.01) / (1.1 ** 2 + 2 * 0.01) = 0.23 / 1.23
@@ -391,6 +393,8 @@ WRONG = {
     "x must be a tensor": lambda: plots.split_heads(torch.zeros(4), 2),
     "t must have 2 to 4 dimensions and 1 to 24 numbers": lambda: plots.strides(torch.zeros(3), "row"),
     "this one has shape (5, 5)": lambda: plots.strides(torch.zeros(5, 5), "table"),
+    "left and right do not fit together: The size": lambda: plots.broadcasting(torch.zeros(2, 3), torch.zeros(2)),
+    "right must be a tensor of numbers of shape (N,)": lambda: plots.broadcasting(torch.zeros(2), torch.zeros(1, 1, 2)),
     "x, y and prediction must have the same length": lambda: plots.fit(torch.zeros(3), torch.zeros(2), torch.zeros(3)),
     "prediction must be a tensor of numbers of shape (N,) or (N, 1); this one has shape (3, 2)":
         lambda: plots.fit(torch.zeros(3), torch.zeros(3), torch.zeros(3, 2)),

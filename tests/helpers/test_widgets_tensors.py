@@ -59,3 +59,48 @@ def test_strides_of_a_part_of_a_table_are_those_of_its_copy():
                                                            element=0)
     with pytest.raises(ValueError, match="at most 24 numbers"):
         widgets.strides(torch.zeros(5, 6), split, merge)
+
+
+A, ROW, COLUMN = torch.tensor([[1.0, -2, 3], [4, 5, 6]]), torch.tensor([10.0, 20, 30]), torch.tensor([[100.0], [200]])
+
+
+def test_a_product_is_written_out():
+    explorer = widgets.matmul(A, A.T, A @ A.T, rows=["first", "second"])
+    assert finding(explorer, row=0, column=1) == (
+        "Row 0 of a (first) with column 1 of b (1): 1*4 + (-2)*5 + 3*6 = 12.")
+    assert "where they meet in the product, 77." in explorer.draw(row=1, column=1)
+    wrong = widgets.matmul(A, A.T, torch.full((2, 2), 5.0))  # what is drawn is the learner's
+    assert "where they meet in the product, 5." in wrong.draw(row=1, column=1)
+    with pytest.raises(ValueError, match=r"must fit together .* \(2, 3\), \(2, 3\) and \(2, 2\)"):
+        widgets.matmul(A, A, torch.zeros(2, 2))
+    with pytest.raises(ValueError, match="names for 3 rows and 2 columns were given"):
+        widgets.matmul(A, A.T, A @ A.T, rows=["cat", "bat", "duck"])
+
+
+def test_broadcasting_says_what_pytorch_does():
+    tensors = {"a": A, "row": ROW, "column": COLUMN, "means": A.mean(dim=-1), "one": torch.ones(1)}
+    explorer = widgets.broadcasting(**tensors)
+    for left, p in tensors.items():
+        for right, q in tensors.items():
+            said = finding(explorer, left=left, right=right, step=3)
+            try:
+                result = p + q
+                assert f"{left} + {right} has the shape {tuple(result.shape)}: {result.numel()} numbers" in said
+            except RuntimeError as refused:
+                assert str(refused).strip(".") in said and said.startswith("PyTorch refuses ")
+                assert "do not fit" in finding(explorer, left=left, right=right, step=2)
+                assert "is not" in finding(explorer, left=left, right=right, step=1)
+    assert "dimension -2: missing, becomes 2; dimension -1: 1 becomes 3." in finding(
+        explorer, left="column", right="row", step=1)
+    assert finding(explorer, left="column", right="row", step=2).startswith("column is used 3 times, row 2 times;")
+    assert "nothing is copied" in finding(explorer, left="a", right="a", step=2)
+    for sign, number in (("+", 18), ("-", 22), ("*", -40)):  # the middle of the first row: 20 and -2
+        assert f">{number}<" in explorer.draw("row", sign, "a", 3)
+
+
+def test_broadcasting_marks_the_copies():
+    explorer = widgets.broadcasting(row=ROW, column=COLUMN)
+    dashes = [explorer.draw("row", "+", "column", step).count('stroke-dasharray="4 3"') for step in (1, 2, 3)]
+    assert dashes == [1, 1 + 3 + 4, 1 + 3 + 4]  # the missing dimension, a copy of the row, two of the column
+    with pytest.raises(ValueError, match="row must have at most 4 rows and columns"):
+        widgets.broadcasting(row=torch.zeros(5), column=COLUMN)
