@@ -144,6 +144,65 @@ def matmul():
     return widgets.matmul(a, b.T, solution.pieces().tensor_operations(a, b)["scores"])
 
 
+def gelu_relu():
+    from helpers import widgets
+
+    return widgets.gelu_relu()
+
+
+def gradients():
+    import torch
+
+    from course import solution
+    from helpers import widgets
+
+    pieces = solution.pieces()
+    torch.manual_seed(0)
+    layers = [pieces.FeedForward(64) for _ in range(16)]
+    start = torch.randn(8, 10, 64)
+
+    def sizes(residual, count):
+        inputs = [start.clone().requires_grad_()]
+        for layer in layers[:count]:
+            inputs[-1].retain_grad()
+            inputs.append(inputs[-1] + layer(inputs[-1]) if residual else layer(inputs[-1]))
+        inputs[-1].square().mean().backward()
+        return [x.grad.norm().item() for x in inputs[:-1]]
+
+    return widgets.gradients(sizes, len(layers))
+
+
+def layer_norm():
+    import torch
+
+    from helpers import widgets
+
+    x = torch.randn(12, 16, generator=torch.Generator().manual_seed(0))
+    return widgets.layer_norm(torch.nn.LayerNorm(16), x)
+
+
+def residual():
+    from helpers import inside, widgets
+
+    made = trained()
+    text = made.text[:12]
+    return widgets.residual(made.model.blocks, inside.look(made.model, made.tokenizer.encode(text)).embedded, text)
+
+
+def architecture():
+    from helpers import widgets
+
+    made = trained()
+    return widgets.architecture(made.model, made.tokenizer, text="To be")
+
+
+def logit_lens():
+    from helpers import widgets
+
+    made = trained()
+    return widgets.logit_lens(made.model, made.tokenizer, text=made.text[:24])
+
+
 EXAMPLES = {
     "attention": attention,
     "broadcasting": broadcasting,
@@ -153,4 +212,10 @@ EXAMPLES = {
     "sharpness": sharpness,
     "shifted": shifted,
     "strides": strides,
+    "gelu_relu": gelu_relu,
+    "gradients": gradients,
+    "layer_norm": layer_norm,
+    "residual": residual,
+    "architecture": architecture,
+    "logit_lens": logit_lens,
 }

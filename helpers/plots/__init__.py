@@ -5,12 +5,12 @@ from .base import Picture, show, visible
 from .blocks import gelu_relu, layer_norm, residual_gradients
 from .comparison import expected_and_yours
 from .embeddings import position_similarity, positional_encoding, positional_waves, similarity
-from .model import next_characters, temperature
+from .model import logit_lens, next_characters, temperature
 from .modules import fit
 from .tensors import broadcasting, split_heads, strides, tensor_grid
 from .training import loss_curves, shifted_pair
 
 __all__ = ["Picture", "architecture", "attention_heads", "attention_map", "broadcasting", "causal_mask",
-           "expected_and_yours", "fit", "gelu_relu", "layer_norm", "loss_curves", "next_characters",
+           "expected_and_yours", "fit", "gelu_relu", "layer_norm", "logit_lens", "loss_curves", "next_characters",
            "position_similarity", "positional_encoding", "positional_waves", "residual_gradients", "scale_effect",
            "shifted_pair", "show", "similarity", "split_heads", "strides", "temperature", "tensor_grid", "visible"]

@@ -4,7 +4,23 @@ import math
 import torch
 import torch.nn.functional as F
 
-from .base import COLOURS, Picture, bar_plot, listing, names_of, plural, spoken, styled, tensor, visible, whole_number
+from .base import (
+    COLOURS,
+    MONO,
+    SMALL,
+    Picture,
+    bar_plot,
+    heat_map,
+    ink,
+    listing,
+    names_of,
+    plural,
+    spoken,
+    styled,
+    tensor,
+    visible,
+    whole_number,
+)
 
 
 def _logits(logits, chars):
@@ -49,4 +65,32 @@ def temperature(logits, chars, temperatures=(0.5, 1.0, 2.0)):
         said.append(f"{p.max():.1%} at temperature {t:g} (entropy {torch.special.entr(p).sum():.2f} nats)")
     fig.axes[0].set_ylabel("next character")
     fig.alt = f"The best next character, {spoken(names[0])}, gets {listing(said)}."
+    return fig
+
+
+@styled
+def logit_lens(logits, chars, depths, top=5):
+    """What a model would predict at each of D depths, at one position: the `top` characters of softmax(logits) (D, V).
+
+    `chars` are all V in id order, `depths` are D names, the first at the beginning of the model.
+    """
+    logits = tensor(logits, "logits", "(D, V)")
+    chars = names_of(chars, "chars", logits.shape[1], "logit")
+    depths = names_of(list(depths), "depths", len(logits), "depth")
+    p, ids = logits.softmax(-1).topk(min(whole_number(top, "top"), len(chars)))  # (D, top) each
+    last = [row[ids[-1, 0]] for row in logits.softmax(-1)]  # of the character that is the best in the end
+    fig = Picture(2.6 + 0.9 * p.shape[1], 1.0 + 0.33 * len(p))
+    ax = fig.subplots()
+    image = heat_map(ax, p, "probability", 0.0, 1.0, aspect="auto")
+    for i, j in torch.cartesian_prod(*map(torch.arange, p.shape)).tolist():
+        ax.text(j, i, f"{visible(chars[ids[i, j]])}  {p[i, j]:.0%}", ha="center", va="center", fontsize=SMALL,
+                fontfamily=MONO, color=ink(image, p[i, j].item()),
+                fontweight="bold" if ids[i, j] == ids[-1, 0] else "normal")
+    ax.set_yticks(range(len(p)), depths)
+    ax.set_xticks(range(p.shape[1]), range(1, p.shape[1] + 1))
+    ax.set(xlabel="rank", title=f"bold: {visible(chars[ids[-1, 0]])}, the best in the end")
+    fig.alt = (f"The best characters at {plural(len(p), 'depth')}. {spoken(chars[ids[-1, 0]])}, the best in the end "
+               f"with {last[-1]:.1%}, has {last[0]:.1%} {depths[0]}. Best at each depth: "
+               + ", ".join(f"{name} {spoken(chars[best])} {share:.1%}" for name, best, share in
+                           zip(depths, ids[:, 0].tolist(), p[:, 0])) + ".")
     return fig

@@ -1,7 +1,9 @@
 """Explorers: figures to play with, fed by the learner's own code. Each draws a figure where no widget can be shown."""
 from .attention import attention, sharpness
-from .model import generation, next_character
+from .blocks import gelu_relu, gradients, layer_norm, residual
+from .model import architecture, generation, logit_lens, next_character
 from .tensors import broadcasting, matmul, strides
 from .training import shifted
 
-__all__ = ["attention", "broadcasting", "generation", "matmul", "next_character", "sharpness", "shifted", "strides"]
+__all__ = ["architecture", "attention", "broadcasting", "gelu_relu", "generation", "gradients", "layer_norm",
+           "logit_lens", "matmul", "next_character", "residual", "sharpness", "shifted", "strides"]

@@ -11,8 +11,8 @@ LEFT, ROW = 56, 24  # pixels: left of the axes, and the height of one bar with i
 def bars(rows, words, label_width=60, room=300):
     """Horizontal bars, the first on top: `rows` are (label, share, text, kind), `words` are for a screen reader.
 
-    share: from 0 to 1; the largest is `room` pixels long. text: written behind the bar. kind: "plain", "chosen" (another colour, a thick
-    frame and a wedge before the label) or "removed" (only a dashed outline).
+    share: from 0 to 1; the largest is `room` pixels long. text: written behind the bar. kind: "plain", "chosen"
+    (another colour, a thick frame and a wedge before the label) or "removed" (only a dashed outline).
     """
     longest = max(share for _, share, _, _ in rows) or 1.0
     width = label_width + room + 12 + 8 * max(len(text) for _, _, text, _ in rows)
@@ -34,6 +34,14 @@ def text_at(x, y, words, anchor="start", label=""):
     """Words at a point; `label`, already HTML (see `base.glyph`), follows them in letters of equal width."""
     mono = f'<tspan style="{base.MONO}; font-size: 15px">{label}</tspan>' if label else ""
     return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{html.escape(words)}{mono}</text>'
+
+
+def cell(x, y, width, height, share, words, framed=False):
+    """A box on the colour of a number from 0 to 1, with `words` (from `text_at`) in black or white on it."""
+    fill, ink = base.colour(share)
+    frame = 'stroke="currentColor" stroke-width="3"' if framed else ""
+    return (f'<rect x="{x}" y="{y}" width="{width}" height="{height}" fill="{fill}" {frame}/>'
+            f'<g fill="{ink}">{words}</g>')
 
 
 class Axes:

@@ -26,7 +26,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from helpers import checks, parts, plots
+from helpers import checks, parts, plots, widgets
 
 # %%
 MultiHeadAttention = parts.get("MultiHeadAttention")  # (B, T, C) -> (B, T, C) and the weights
@@ -68,9 +68,11 @@ MultiHeadAttention = parts.get("MultiHeadAttention")  # (B, T, C) -> (B, T, C) a
 # At $x = 1$ that probability is 0.84, so $\text{GELU}(1) = 0.84$. At $x = -1$ it is 0.16, so
 # $\text{GELU}(-1) = -0.16$. Far to the right, $\Phi$ is nearly 1 and GELU is nearly $x$; far to the left it
 # is nearly 0.
+#
+# Move `x` through both. Where do they differ most? And where is a slope 0, so that no gradient comes through?
 
 # %%
-plots.show(plots.gelu_relu())
+widgets.gelu_relu()
 
 # %%
 x = torch.tensor([-3.0, -1.0, -0.5, 0.5, 1.0, 3.0])
@@ -217,20 +219,20 @@ plots.show(plots.tensor_grid(moved, title="change at each position"))
 #
 # This is a **residual connection** ([He and others, 2015](https://arxiv.org/abs/1512.03385)). Its slope is
 # $1 + f'(x)$. However small $f'$ is, the 1 stays, and the gradient walks down the stack through these ones as
-# if on a staircase. Try it:
+# if on a staircase. Try it, and move the number of layers: what does each layer more do to the two lines?
 
 # %%
 torch.manual_seed(0)
-layers = nn.ModuleList(FeedForward(embed_dim=64) for _ in range(16))
+stack = nn.ModuleList(FeedForward(embed_dim=64) for _ in range(16))
 
 
-def gradient_sizes(residual):
-    """The norm of the gradient that reaches the input of each of the layers."""
+def gradient_sizes(residual, layers):
+    """The norm of the gradient that reaches the input of each of the first `layers` layers."""
     torch.manual_seed(1)
     x, target = torch.randn(2, 8, 10, 64)  # (B, T, C) each
     x.requires_grad_()
     inputs = []
-    for layer in layers:
+    for layer in stack[:layers]:
         x.retain_grad()  # PyTorch usually forgets the gradients of what lies in between
         inputs.append(x)
         x = x + layer(x) if residual else layer(x)
@@ -238,14 +240,12 @@ def gradient_sizes(residual):
     return [x.grad.norm().item() for x in inputs]
 
 
-with_residual, without = gradient_sizes(True), gradient_sizes(False)
-plots.show(plots.residual_gradients(with_residual, without))
-print(f"with residuals, layer 0 gets {with_residual[0] / with_residual[-1]:.1f} times what layer 15 gets;")
-print(f"without, it gets {without[0] / without[-1]:.0e} times as much")
+widgets.gradients(gradient_sizes, layers=16)
 
 # %% [markdown]
-# The scale on the left is logarithmic: each of its steps is a factor of 100. Without the plus sign, the
-# lowest layers get next to nothing. With it, the lowest layer gets even a little more than the highest.
+# The scale on the left is logarithmic: equal steps are equal factors. Without the plus sign, the lowest layers
+# get next to nothing, and less with each layer more. With it, the lowest layer gets even a little more than the
+# highest.
 #
 # ## Layer norm: the same size for everyone
 #
@@ -261,6 +261,9 @@ print(f"without, it gets {without[0] / without[-1]:.0e} times as much")
 # $(200, 400, 600, 800)$ it is the very same: only the pattern is left, not the size. ($\epsilon$ is 0.00001
 # and keeps us from dividing by 0. $\gamma$ and $\beta$ are one learned number each per feature; they start at
 # 1 and 0, so at first they do nothing.)
+#
+# Below the numbers, twelve positions with features of very different size. Take one position, multiply its
+# features by 10 and add 5: what becomes of the right panel? Is there any factor that the norm does not undo?
 
 # %%
 norm = nn.LayerNorm(4)
@@ -271,7 +274,7 @@ with torch.no_grad():
 torch.manual_seed(0)
 size, middle = torch.linspace(0.5, 4, 12), torch.linspace(-3, 3, 12)  # 12 positions of very different size
 x = torch.randn(12, 16) * size[:, None] + middle[:, None]  # (T, C)
-plots.show(plots.layer_norm(x, nn.LayerNorm(16)(x)))
+widgets.layer_norm(nn.LayerNorm(16), x)
 
 # %% [markdown]
 # ## Before or after?
@@ -414,6 +417,25 @@ assert torch.equal(_x, _before), "the input must stay as it was"
 ### END HIDDEN TESTS
 
 # %% [markdown]
+# ### Look: what each half adds
+#
+# Six fresh blocks of yours, and twelve random vectors in place of embedded characters. The way of $x$ from
+# bottom to top, to which each half only adds, is called the **residual stream**. Each row is one half of a
+# block; the numbers say how large (by the norm) what it adds is, in percent of the stream that it adds to.
+# Choose a half and a character. The first character can look at itself only, the last at all twelve: how does
+# that show in the rows of attention?
+
+# %%
+torch.manual_seed(0)
+blocks = nn.ModuleList(TransformerBlock(embed_dim=64, num_heads=4) for _ in range(6))
+text = "To be or not"
+widgets.residual(blocks, torch.randn(len(text), 64), text)
+
+# %% [markdown]
+# Whoever looks at many gets an average of many random values, and averaging makes small: so attention adds
+# least to the last characters. And no half adds much. A fresh block hands its input on nearly as it is, and
+# that is a good place to start learning from.
+#
 # ### Look: where the parameters are
 #
 # One block of the size that our language model will have:
@@ -536,6 +558,12 @@ print("post-norm", learn_sums_deep(post_norm))
 #   way of the gradient.
 # - A block keeps the shape `(B, T, C)`, so blocks can be stacked.
 #
+# This is how far you are in the course: what has passed and when, and what comes next.
+
+# %%
+helpers.progress()
+
+# %% [markdown]
 # ## Three questions to think about
 #
 # 1. Someone leaves out GELU and keeps both linear layers of the feed-forward network. What have they gained

@@ -648,6 +648,19 @@ except ValueError as error:
     print("ValueError:", error)
 
 # %% [markdown]
+# ### Look: `Hello` on its way through your model
+#
+# The picture from the beginning of this notebook again, drawn this time from your own model: a small one, for
+# the characters of these lines. The shapes at the arrows are those that a text really has there. Choose a
+# part and read what it takes and gives. Then type a longer text: which number changes at every arrow, and
+# does any number of parameters change?
+
+# %%
+torch.manual_seed(0)
+newborn = TinyLLM(tokenizer.vocab_size, embed_dim=64, num_layers=2)
+widgets.architecture(newborn, tokenizer, text="Hello")
+
+# %% [markdown]
 # ### Play: from a prompt to a text
 #
 # Everything together, for the first time: text, ids, your model, logits, a choice, text. The bars show what
@@ -657,8 +670,6 @@ except ValueError as error:
 # becomes of the bars that a small top-k removes?
 
 # %%
-torch.manual_seed(0)
-newborn = TinyLLM(tokenizer.vocab_size, embed_dim=64, num_layers=2)
 widgets.next_character(newborn, tokenizer, text="To b")
 
 # %% [markdown]
@@ -670,6 +681,9 @@ widgets.next_character(newborn, tokenizer, text="To b")
 
 # %%
 widgets.generation(newborn, tokenizer, generate, text="To b")
+
+# %% [markdown]
+# Without the steps, at three temperatures:
 
 # %%
 prompt = torch.tensor([tokenizer.encode("To b")])  # (B, T) = (1, 4)
@@ -683,6 +697,18 @@ for temperature in (0, 0.1, 1.0):
 # lead to each other again and again; at 1 it is soup. What will turn soup into Shakespeare are better numbers
 # in the same model, and the next notebook finds them.
 #
+# ### Look: a prediction in the making
+#
+# The residual stream has the same shape `(B, T, C)` from the first block to the last, so `final_norm` and
+# `head` can be applied to it anywhere on the way: what would the model say if it had to answer *now*? This is
+# called the **logit lens**. Choose a position, and read from top to bottom: when does the character that is
+# framed, the best in the end, take the lead? An untrained model has no reasons to change its mind, so do not
+# expect much today. In the next notebook the same rows will tell more.
+
+# %%
+widgets.logit_lens(newborn, tokenizer, text="To b")
+
+# %% [markdown]
 # **Try it:** another prompt; `top_k=3`; a higher temperature. And ask `generate` for a text longer than the
 # model's `max_len` of 128 characters.
 #
@@ -700,6 +726,12 @@ for temperature in (0, 0.1, 1.0):
 # will recognise every part, under slightly different names, and find a learned table in place of the sines
 # and cosines.
 #
+# This is how far you are in the course: what has passed and when, and what comes next.
+
+# %%
+helpers.progress()
+
+# %% [markdown]
 # ## Three questions to think about
 #
 # 1. A model for 65 characters starts with a loss of 98. What do you suspect, and what should the loss have

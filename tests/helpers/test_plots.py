@@ -21,7 +21,7 @@ from PIL import Image
 from torch import nn
 from torch.nn import functional as F
 
-from helpers import plots
+from helpers import inside, plots
 from helpers.plots import base
 
 ROOT = Path(__file__).parents[2]
@@ -83,6 +83,7 @@ FIGURES = {
     "residual_gradients": lambda: plots.residual_gradients([1, 1, 1, 1], [0, 1e-9, 1e-5, 1e-1]),
     "next_characters": lambda: plots.next_characters(LOGITS, CHARS),
     "temperature": lambda: plots.temperature(LOGITS, CHARS, (0, 0.5, 1, 2)),
+    "logit_lens": lambda: plots.logit_lens(LOGITS * torch.tensor([[0.0], [-1], [1]]), CHARS, ["at first", *"bc"]),
     "architecture": lambda: plots.architecture(),
     "shifted_pair": lambda: plots.shifted_pair(IDS[:8], IDS[1:9], CHARS),
     "shifted_pair long": lambda: plots.shifted_pair(IDS[:40], IDS[1:41], CHARS),
@@ -127,6 +128,7 @@ SAID = [     # a figure, and what its description must say: numbers worked out b
     ("expected_and_yours shapes", ["a map of 30 x 12 and one of 12 x 30."]),
     ("gelu_relu", ["-0.17 at x = -0.75", "x = 3 they differ by 0.004"]),
     ("residual_gradients", ["without it is 0 at layer 0 and 0.1 at layer 3", "with residuals it is 1 at layer 0"]),
+    ("logit_lens", ["'z', the best in the end with 10.4%, has 1.5% at first", "b newline 10.4%, c 'z' 10.4%"]),
     ("shifted_pair", ["x reads 'First Ci', y reads 'irst Cit'", "at 7 of 7 positions"]),
     ("loss_curves", ["from 4.00 to 2.03 in 100 steps", "ended at 2.50 after 3 epochs", "best was 2.25, after epoch 2",
                      "uniform: 4.17 (1.67 above", "2-gram: 2.49 (0.01 below", "floor (entropy): 1.25 (1.25 below"]),
@@ -235,6 +237,20 @@ def test_architecture_counts_the_parameters_of_the_real_thing():
     assert f"{total:,} parameters" in fig.alt and "3 transformer blocks" in fig.alt and "(B, T, 65)" in fig.alt
     assert "3 \u00d7" in drawn and {"(B, T)", "(B, T, C)", "(B, T, V)"} <= set(drawn)
     assert any(f"{total:,} parameters" in text for text in drawn) and any("at most 50" in text for text in drawn)
+
+
+def test_architecture_of_a_model_has_its_shapes_and_shares():
+    shape = (1, 5, 32)
+    names = ["token_embedding", "positional_encoding",
+             *(f"blocks.{i}.{part}" for i in range(2) for part in ("norm1", "attention", "norm2", "feed_forward")),
+             "final_norm", "head"]
+    measured = {name: inside.Part(None, 100 * i, shape, (1, 5, 9) if name == "head" else shape)
+                for i, name in enumerate(names)}
+    fig = plots.architecture(anatomy=inside.Anatomy((1, 5), measured, 2, 4, 50, 8000))
+    drawn = [text.get_text() for text in fig.findobj(Text)]
+    assert {"(1, 5)", str(shape), "(1, 5, 9)"} <= set(drawn) and not any("(B" in text for text in drawn)
+    assert any("300 parameters, 3.8%" in text for text in drawn)  # attention of block 0: number 3 of the list
+    assert "logits (1, 5, 9)" in fig.alt and "8,000 parameters, 55% of them in the blocks" in fig.alt  # 4,400
 
 
 # ---- the picture ----------------------------------------------------------------------------------------------------
@@ -417,6 +433,8 @@ WRONG = {
     "logits must be numbers": lambda: plots.next_characters(torch.tensor([math.nan, 0]), "ab"),
     "top must be a whole number of at least 1, not 0": lambda: plots.next_characters(torch.zeros(3), "abc", top=0),
     "temperatures must be 1 to 4 numbers that are not negative": lambda: plots.temperature(torch.zeros(2), "ab", (-1,)),
+    "logits must be a tensor of numbers of shape (D, V)": lambda: plots.logit_lens(torch.zeros(3), "abc", ["x"]),
+    "depths must have 2 characters, one for each depth": lambda: plots.logit_lens(torch.zeros(2, 3), "abc", ["x"]),
     "temperatures must be": lambda: plots.temperature(torch.zeros(2), "ab", ()),
     "embed_dim must be divisible by num_heads": lambda: plots.architecture(embed_dim=10, num_heads=4),
     "num_layers must be a whole number": lambda: plots.architecture(num_layers=2.5),
