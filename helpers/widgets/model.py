@@ -51,7 +51,7 @@ def chances(logits, temperature, top_k=None):
     return (kept / (temperature or 1.0)).softmax(-1)
 
 
-def generation(model, tokenizer, generate, text="To be", steps=24):
+def generation(model, tokenizer, generate, text="To be", steps=20):
     """How a text is written: step by step, the chances of each next character and the one that was drawn.
 
     `model` is a `TinyLLM`, `tokenizer` its `CharTokenizer`, `generate` the function of TODO 20. Twin:
@@ -130,8 +130,8 @@ def logit_lens(model, tokenizer, text="To be"):
         since = next(i for i in range(len(ranks)) if not any(ranks[i:]))
         final = shares[-1, best]
         said = (f"After {spoken(text[position])} at position {position}, the best in the end is {spoken(chars[best])} "
-                f"(framed) with {final:.1%}. At first it is number {ranks[0] + 1} with {shares[0, best]:.1%}; from "
-                f"depth '{depths[since]}' on it is the best.")
+                f"(framed) with {final:.1%}. At first it is number {ranks[0] + 1} with {shares[0, best]:.1%}; "
+                + (f"from '{depths[since]}' on it is the best." if since else "it is the best at every depth."))
         if torch.special.entr(shares[-1]).sum() > 0.9 * math.log(len(chars)):
             said += f" But this is nearly an even guess among {len(chars)} characters, as untrained models make it."
         picture = base.svg(160 + 76 * 5, 28 * len(depths) + 28, parts, f"Best characters at each depth. {said}")

@@ -70,10 +70,10 @@ def test_generation_shows_what_generate_draws(made):
 
 def test_generation_leaves_room_for_what_is_written(made):
     explorer = widgets.generation(made.model, made.tokenizer, made.pieces.generate, "To be")
-    explorer.controls["text"].value = "a" * 105
-    assert "1 to 104 characters" in explorer.html()
+    explorer.controls["text"].value = "a" * 109
+    assert "1 to 108 characters" in explorer.html()
     explorer.controls["text"].value = ""
-    assert "1 to 104 characters" in explorer.html()
+    assert "1 to 108 characters" in explorer.html()
 
 
 def test_the_lens_ends_at_what_the_model_says(made):
