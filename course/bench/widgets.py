@@ -203,7 +203,31 @@ def logit_lens():
     return widgets.logit_lens(made.model, made.tokenizer, text=made.text[:24])
 
 
+def position_similarity():
+    from course import solution
+    from helpers import widgets
+
+    return widgets.position_similarity(solution.pieces().sinusoidal_table)
+
+
+def positions():
+    from course import solution
+    from helpers import widgets
+
+    return widgets.positions(solution.pieces().sinusoidal_table)
+
+
+def waves():
+    from course import solution
+    from helpers import widgets
+
+    return widgets.waves(solution.pieces().sinusoidal_table(64, 32))
+
+
 EXAMPLES = {
+    "positions": positions,
+    "waves": waves,
+    "position_similarity": position_similarity,
     "attention": attention,
     "broadcasting": broadcasting,
     "generation": generation,

@@ -23,6 +23,11 @@ def _table(table):
     return tensor(table, "table", "(T, C)")
 
 
+def value_range(table):
+    """(low, high) of the colours: -1 to 1, unless a value lies outside."""
+    return min(-1.0, table.min().item()), max(1.0, table.max().item())
+
+
 def _crossings(column):
     """How often a sequence changes its sign (zeros are skipped), in words."""
     signs = column[column != 0].sign()
@@ -34,7 +39,7 @@ def positional_encoding(table):
     """Heat map of a positional table (T, C): one row per position, one column per dimension."""
     table = _table(table)
     T, C = table.shape
-    low, high = min(-1.0, table.min().item()), max(1.0, table.max().item())
+    low, high = value_range(table)
     fig = Picture(7.6, 4.2)
     ax = fig.subplots()
     heat_map(ax, table, "value", low, high, aspect="auto")

@@ -1,9 +1,13 @@
 """Explorers: figures to play with, fed by the learner's own code. Each draws a figure where no widget can be shown."""
 from .attention import attention, sharpness
 from .blocks import gelu_relu, gradients, layer_norm, residual
+from .embeddings import position_similarity, positions, waves
 from .model import architecture, generation, logit_lens, next_character
 from .tensors import broadcasting, matmul, strides
 from .training import shifted
 
-__all__ = ["architecture", "attention", "broadcasting", "gelu_relu", "generation", "gradients", "layer_norm",
-           "logit_lens", "matmul", "next_character", "residual", "sharpness", "shifted", "strides"]
+__all__ = [
+    "architecture", "attention", "broadcasting", "gelu_relu", "generation", "gradients", "layer_norm", "logit_lens",
+    "matmul", "next_character", "position_similarity", "positions", "residual", "sharpness", "shifted", "strides",
+    "waves",
+]

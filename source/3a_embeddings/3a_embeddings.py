@@ -25,7 +25,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from helpers import checks, data, plots
+from helpers import checks, data, plots, widgets
 
 # %% [markdown]
 # ## From characters to numbers
@@ -296,29 +296,37 @@ for _max_len, _C in ((4, 4), (50, 12), (9, 7), (3, 1)):
 # %% [markdown]
 # ### Look: the clock, drawn
 #
-# Row 1 should begin with the 0.84 and 0.54 of the little table above: the fastest hand is the same for every $C$. In
-# the map, each row is one position, and each column one of the 32 numbers added there. On the left the fast hands
-# flicker from position to position; on the right the slow ones have hardly begun to move. Below it, three columns are
-# drawn as curves.
+# Row 1 should begin with the 0.84 and 0.54 of the little table above: the fastest hand is the same for every $C$.
+# Then your table becomes a clock. Move **position**, with the mouse or the arrow keys: which hands run, and which
+# hardly move? The map below them is the table itself, a row for each position and a column for each of the 32 numbers
+# added there. On the left the fast hands flicker from row to row; on the right the slow ones have hardly begun to move.
+# With another **embed_dim**, your function makes the table anew.
 
 # %%
 table = sinusoidal_table(max_len=64, embed_dim=32)
 print("row 1 begins:", [round(v, 2) for v in table[1, :4].tolist()])
-plots.show(plots.positional_encoding(table))
-plots.show(plots.positional_waves(table, dims=(0, 4, 8)))
+widgets.positions(sinusoidal_table)
 
 # %% [markdown]
-# Dimension 0 needs 6.3 positions for a full turn, dimension 4 about 20, dimension 8 about 63.
-#
-# And how alike are two positions?
+# A column of the map, drawn as a curve, is a wave. Here are three. Which dimensions are slow enough to make less than
+# one full turn in these 64 positions? And what do dimensions 4 and 5 have in common?
 
 # %%
-plots.show(plots.position_similarity(table))
+widgets.waves(table)
 
 # %% [markdown]
-# The map on the left consists of stripes along the diagonal: what counts is only the distance, just as the formula
-# promised. Near positions are alike, far ones on the whole less so. **Try it:** `max_len=256`, or `embed_dim=4`, and
-# look at all three pictures again. What is lost when the clock has only two hands?
+# Dimension 0 needs 6.3 positions for a full turn, dimension 4 about 20, dimension 8 about 63. Dimension 5 is the cosine
+# of the same hand as dimension 4: the same wave, a quarter of a turn ahead.
+#
+# And how alike are two positions? Move **position** once more, and watch the solid curve.
+
+# %%
+widgets.position_similarity(sinusoidal_table)
+
+# %% [markdown]
+# The curve stays where it is; only a different part of it is seen. What counts is the distance alone, just as the
+# formula promised, and so the map consists of stripes along the diagonal. Near positions are alike, far ones on the
+# whole less so. **Try it:** choose 4 for **embed_dim**, then 2. What is lost when the clock has only two hands, or one?
 #
 # ## TODO 9: add it, and keep it in the right place
 #
