@@ -851,27 +851,30 @@ print(generate_text(model, tokenizer, my_prompt, max_new_tokens=400, temperature
 # ### Look inside
 #
 # In `3b_attention` you saw heads that had learned nothing, and heads that had learned a game. These have learned a
-# language. The cell walks through the model block by block, as its `forward` does, and asks each block's attention
-# for its weights on the way. Change `layer` and `look_at`, and see where the heads look.
+# language. `look` walks through the model block by block, as its `forward` does, and asks each block's attention for
+# its weights on the way. Choose a **layer** and a **head**, and move **the character that looks** from left to right. Is
+# there a head that looks at the character just before? One that looks for the last space? Then type a line of your own.
 
 # %%
-look_at = text[:13]
-layer = 0
-
-weights = []  # for each layer (H, T, T)
-mask = torch.ones(len(look_at), len(look_at), device=device).tril().bool()
-with torch.no_grad():
-    x = model.token_embedding(torch.tensor([tokenizer.encode(look_at)], device=device))  # (1, T, C)
+@torch.no_grad()
+def look(text):
+    """The attention weights of each layer for a text of T characters: a list of tensors (H, T, T)."""
+    mask = torch.ones(len(text), len(text), device=device).tril().bool()
+    x = model.token_embedding(torch.tensor([tokenizer.encode(text)], device=device))  # (1, T, C)
     x = model.positional_encoding(x)
+    weights = []
     for block in model.blocks:
-        weights.append(block.attention(block.norm1(x), mask)[1][0])
+        weights.append(block.attention(block.norm1(x), mask)[1][0])  # (H, T, T)
         x = block(x, mask)
+    return weights
 
-plots.show(plots.attention_heads(weights[layer], look_at))
+
+look_at = text[:24]
 print("Mean weight on the character just before, head by head:")
-for number, maps in enumerate(weights):
-    before = maps.diagonal(offset=-1, dim1=-2, dim2=-1).mean(dim=-1)  # (H,)
-    print(f"layer {number}:", "  ".join(f"{share:.0%}" for share in before.tolist()))
+for layer, weights in enumerate(look(look_at)):
+    previous = weights.diagonal(offset=-1, dim1=-2, dim2=-1).mean(dim=-1)  # (H,): the line just below the diagonal
+    print(f"layer {layer}:", "  ".join(f"{share:.0%}" for share in previous.tolist()))
+widgets.attention(look, look_at)
 
 # %% [markdown]
 # ### Keep it
