@@ -224,22 +224,39 @@ def waves():
     return widgets.waves(solution.pieces().sinusoidal_table(64, 32))
 
 
+def fit_history():
+    import torch
+
+    from helpers import widgets
+
+    x = torch.linspace(-3, 3, 100)[:, None]
+    return widgets.fit_history(x, x.sin(), [share / 50 * x.sin() for share in range(50)], every=20)
+
+
+def module_tree():
+    from helpers import widgets
+
+    return widgets.module_tree(trained().model)
+
+
 EXAMPLES = {
-    "positions": positions,
-    "waves": waves,
-    "position_similarity": position_similarity,
+    "architecture": architecture,
     "attention": attention,
     "broadcasting": broadcasting,
+    "fit_history": fit_history,
+    "gelu_relu": gelu_relu,
     "generation": generation,
+    "gradients": gradients,
+    "layer_norm": layer_norm,
+    "logit_lens": logit_lens,
     "matmul": matmul,
+    "module_tree": module_tree,
     "next_character": next_character,
+    "position_similarity": position_similarity,
+    "positions": positions,
+    "residual": residual,
     "sharpness": sharpness,
     "shifted": shifted,
     "strides": strides,
-    "gelu_relu": gelu_relu,
-    "gradients": gradients,
-    "layer_norm": layer_norm,
-    "residual": residual,
-    "architecture": architecture,
-    "logit_lens": logit_lens,
+    "waves": waves,
 }

@@ -3,11 +3,10 @@ from .attention import attention, sharpness
 from .blocks import gelu_relu, gradients, layer_norm, residual
 from .embeddings import position_similarity, positions, waves
 from .model import architecture, generation, logit_lens, next_character
+from .modules import fit_history, module_tree
 from .tensors import broadcasting, matmul, strides
 from .training import shifted
 
-__all__ = [
-    "architecture", "attention", "broadcasting", "gelu_relu", "generation", "gradients", "layer_norm", "logit_lens",
-    "matmul", "next_character", "position_similarity", "positions", "residual", "sharpness", "shifted", "strides",
-    "waves",
-]
+__all__ = ["architecture", "attention", "broadcasting", "fit_history", "gelu_relu", "generation", "gradients",
+           "layer_norm", "logit_lens", "matmul", "module_tree", "next_character", "position_similarity", "positions",
+           "residual", "sharpness", "shifted", "strides", "waves"]

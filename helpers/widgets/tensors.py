@@ -49,8 +49,8 @@ def strides(x, split_heads, merge_heads, num_heads=2):
         for block in range(math.prod(stack)):  # a grid for each head
             at, left = _index(block, stack), EDGE + block * (columns + 0.6) * WIDE
             parts += [_label(left, 113, at, size=12)] * bool(stack)
-            parts += [cell(left + j * WIDE, top + i * TALL, t[(*at, i, j)].item())
-                      for i in range(rows) for j in range(columns)]
+            parts += [cell(left + j * WIDE, top + i * TALL, value)
+                      for i, row_of in enumerate(t[tuple(at)].tolist()) for j, value in enumerate(row_of)]
             if at == index[:-2]:
                 parts += [_bar(left, top + (index[-2] + 1) * TALL, columns * WIDE),
                           _frame(left + index[-1] * WIDE, top + index[-2] * TALL)]
@@ -153,8 +153,8 @@ def broadcasting(**tensors):
         parts, start, at, tall = [], 16 + 8 * max(map(len, titles)), EDGE, 1
         for line, row in enumerate([*sizes, [size or "?" for _, size in rules]][:3 if step > 1 else 2]):
             parts.append(_label(start - 8, 43 + line * TALL, titles[line], "end"))
-            parts += [_cell(start + i * 150 + 45, 24 + line * TALL, str(size or ""), wide=60, dash="" if size else "4 3")
-                      for i, size in enumerate(row)]
+            parts += [_cell(start + i * 150 + 45, 24 + line * TALL, str(size or ""), wide=60,
+                            dash="" if size else "4 3") for i, size in enumerate(row)]
         for i, (rule, _) in enumerate(rules):
             parts += [_label(start + 75 + i * 150, 16, f"dimension {i - places}", "middle"),
                       _label(start + 75 + i * 150, 128, rule, "middle")]

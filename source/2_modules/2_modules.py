@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from helpers import checks, plots
+from helpers import checks, plots, widgets
 
 # %% [markdown]
 # ## One linear layer
@@ -180,6 +180,13 @@ print("together", sum(p.numel() for p in net.parameters()), "numbers")
 # %% [markdown]
 # 49 numbers. The model at the end of this course has more than half a million, kept and listed in exactly this way.
 #
+# A module that is kept in another one becomes its part, and may have parts itself: a tree. Below is yours. Open one
+# level, and say from the shapes how each of the two numbers of parameters comes about.
+
+# %%
+widgets.module_tree(net)
+
+# %% [markdown]
 # ## How a number learns
 #
 # Here is all of learning, with one adjustable number `w`. The prediction is `w * x`. For `x = 3` we want 12, and `w`
@@ -222,10 +229,12 @@ plots.show(plots.fit(x, y, net(x)))
 # %% [markdown]
 # Now 1000 steps. The first four lines in the loop are the same for every network there is; you will write them
 # yourself in `5_training`. The [optimizer](https://docs.pytorch.org/docs/stable/optim.html) takes the steps: *Adam*
-# does what we did by hand, with a step size that it adapts for each parameter.
+# does what we did by hand, with a step size that it adapts for each parameter. Every 20 steps we keep what the network
+# predicts, to look back afterwards.
 
 # %%
 optimizer = torch.optim.Adam(net.parameters(), lr=0.01)
+kept = [net(x).detach()]  # what it predicts before the first step; detach: no notes for learning
 for step in range(1000):
     loss = F.mse_loss(net(x), y)  # mean of the squared differences
     optimizer.zero_grad()  # forget the old gradients
@@ -233,11 +242,19 @@ for step in range(1000):
     optimizer.step()  # a small step for each of them
     if step % 200 == 0 or step == 999:
         print(f"step {step:3d}: loss {loss.item():.5f}")
-plots.show(plots.fit(x, y, net(x)))
+    if step % 20 == 19:
+        kept.append(net(x).detach())
+
+# %% [markdown]
+# Move back to step 0 and forward again, with the arrow keys. When is most of the error gone? Which part of the wave
+# comes last?
+
+# %%
+widgets.fit_history(x, y, kept, every=20)
 
 # %% [markdown]
 # The line is made of straight pieces, and each bend is one inner number that starts to count. **Try it:** make the
-# network again with 2 or with 64 hidden features (two cells up), and run both cells.
+# network again with 2 or with 64 hidden features (further up, where it was made), and run the cells from there.
 #
 # ## Keep it, move it, set its mode
 #
@@ -277,6 +294,12 @@ print("after .eval():     training is", twin.training, "and in its part fc1 too:
 # - The gradient says how the loss changes with each parameter; learning is many small steps against it.
 # - `parameters()`, `state_dict()`, `.to(...)`, `.train()` and `.eval()` come with every module.
 #
+# This is how far you are in the course: what has passed and when, and what comes next.
+
+# %%
+helpers.progress()
+
+# %% [markdown]
 # ## Three questions to think about
 #
 # 1. Somebody keeps the layers in a list, `self.layers = [nn.Linear(1, 16), nn.Linear(16, 1)]`. `forward` works, but

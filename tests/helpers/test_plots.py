@@ -59,6 +59,8 @@ FIGURES = {
     "strides table": lambda: plots.strides(torch.arange(6.0).reshape(2, 3).T, "table.T"),
     "broadcasting": lambda: plots.broadcasting(torch.tensor([1, 2, 3]), torch.tensor([[10.0], [20]]), ("row", "b $")),
     "fit": lambda: plots.fit(X, X.sin(), X),
+    "module_tree": lambda: plots.module_tree(nn.Sequential(nn.Linear(2, 3), nn.Sequential(nn.ReLU(), nn.Linear(3, 4)))),
+    "module_tree long": lambda: plots.module_tree(nn.ModuleList([nn.Linear(1, 1) for _ in range(50)]), levels=1),
     "positional_encoding": lambda: plots.positional_encoding(table(64, 128)),
     "positional_waves": lambda: plots.positional_waves(table(50, 16)),
     "positional_waves five": lambda: plots.positional_waves(table(200, 64), (0, 5, 10, 20, 63)),
@@ -119,6 +121,8 @@ SAID = [     # a figure, and what its description must say: numbers worked out b
     ("strides", ["shape (1, 2, 3, 3), strides (18, 3, 6, 1)", "not in the order of memory: 0 1 2 6 7 8 12 13 14 3 4"]),
     ("strides table", ["shape (3, 2), strides (1, 3)", "memory: 0 3 1 4 2 5. Memory holds 0 1 2 3 4 5."]),
     ("broadcasting", ["has the shape (2, 3): row is used 2 times, b $ 3 times", "reads 11 12 13; 21 22 23."]),
+    ("module_tree", ["has 25 parameters: 0 (Linear) 9; 1 (Sequential) 16. 5 parts drawn."]),
+    ("module_tree long", ["ModuleList has 100 parameters", "24 parts drawn. 27 more are not drawn."]),
     ("positional_encoding", ["64 positions in 128 dimensions", "dimension 0 has 20 sign changes"]),    # 63 / pi = 20.05
     ("positional_waves", ["dimension 0 runs between -1.00 and 1.00 with 15 sign changes"]),            # 49 / pi = 15.6
     ("similarity", ["mean over all pairs is 0.19"]),    # (1.1 * 0.1 * 2 + 0.01) / (1.1 ** 2 + 2 * 0.01) = 0.23 / 1.23

@@ -71,6 +71,7 @@ def test_a_product_is_written_out():
     assert "where they meet in the product, 77." in explorer.draw(row=1, column=1)
     wrong = widgets.matmul(A, A.T, torch.full((2, 2), 5.0))  # what is drawn is the learner's
     assert "where they meet in the product, 5." in wrong.draw(row=1, column=1)
+    assert wrong.draw(row=1, column=1).count(">5<") == 1 + 1 + 4  # in a, in b and four times in the result
     with pytest.raises(ValueError, match=r"must fit together .* \(2, 3\), \(2, 3\) and \(2, 2\)"):
         widgets.matmul(A, A, torch.zeros(2, 2))
     with pytest.raises(ValueError, match="names for 3 rows and 2 columns were given"):
