@@ -13,23 +13,31 @@ import os
 import statistics
 import time
 
+from helpers.training.optimizers import POLAR_EXPRESS
+
 TRIALS = {
     "the recipe": {},
     "block size 64": {"block_size": 64, "batch_size": 16},
     "block size 256": {"block_size": 256, "batch_size": 4},
     "batch twice as large": {"batch_size": 16},
     "batch half as large": {"batch_size": 4},
+    "1 layer": {"num_layers": 1},
     "3 layers": {"num_layers": 3},
-    "6 layers": {"num_layers": 6},
-    "2 layers, 192 wide": {"num_layers": 2, "embed_dim": 192, "num_heads": 6},
+    "4 layers": {"num_layers": 4},
     "96 wide": {"embed_dim": 96},
-    "dropout 0.1": {"dropout": 0.1},
+    "160 wide, 5 heads": {"embed_dim": 160, "num_heads": 5},
+    "192 wide, 3 heads": {"embed_dim": 192, "num_heads": 3},
+    "2 heads": {"num_heads": 2},
+    "dropout 0.05": {"dropout": 0.05},
     "Muon's learning rate 0.03": {"muon_lr": 0.03},
     "Muon's learning rate 0.013": {"muon_lr": 0.013},
-    "AdamW's learning rate 0.006": {"adamw_lr": 6e-3},
+    "Muon's weight decay 0.1": {"muon_decay": 0.1},
+    "Muon without weight decay": {"muon_decay": 0.0},
+    "AdamW's learning rate 0.003": {"adamw_lr": 3e-3},
+    "AdamW's learning rate 0.01": {"adamw_lr": 1e-2},
     "AdamW alone": {"muon": False},
+    "a fourth round": {"rounds": (*POLAR_EXPRESS, (3.3184196573706015, -2.488488024314874, 0.51004894012372))},
     "Muon's own coefficients, 5 rounds": {"rounds": ((3.4445, -4.7750, 2.0315),) * 5},
-    "Muon's own coefficients, 3 rounds": {"rounds": ((3.4445, -4.7750, 2.0315),) * 3},
     "cosine decay": {"decay": "cosine"},
     "half at the highest rate, then decay": {"decay": "late"},
     "embedding starts as PyTorch's": {"embedding": False},
@@ -70,24 +78,25 @@ def main(argv):
 
 def side_by_side(runs, workers=None):
     """`one_run(*run)` for each of `runs`, one per core at a time; yields the results in their order."""
+    if not runs:
+        return
     context = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(workers, mp_context=context) as pool:
         yield from pool.map(one_run, *zip(*runs))
 
 
-def one_run(name, seed, characters, preset="cpu", path=None):
-    """Train once with the trial's changes, in this process, on the text in `path` -> its losses and times."""
+def one_run(name, seed, characters, preset="cpu"):
+    """Train once with the trial's changes, in this process -> its losses and times."""
     import torch
     import torch.nn.functional as F
 
     from course import solution
     from helpers import data, training
-    from helpers.training import optimizers
 
     torch.set_num_threads(1)
     trial = NOT_OF_THE_PRESET | TRIALS[name]
     preset = training.preset(preset, **{key: value for key, value in trial.items() if key not in NOT_OF_THE_PRESET})
-    pieces, text = solution.pieces(), data.load_text(path)
+    pieces, text = solution.pieces(), data.load_text()
     tokenizer = pieces.CharTokenizer(text)
     sets = [pieces.TextDataset(tokenizer.encode(part), preset.block_size) for part in data.split(text)]
     torch.manual_seed(seed)
@@ -96,7 +105,7 @@ def one_run(name, seed, characters, preset="cpu", path=None):
     train_loader, val_loader = training.loaders(*sets, preset)
     if trial["muon"]:
         optimizer = training.optimizer(model, preset)
-        optimizer.parts["muon"].rounds = trial["rounds"] or optimizers.POLAR_EXPRESS
+        optimizer.parts["muon"].rounds = trial["rounds"] or POLAR_EXPRESS
     else:
         optimizer = torch.optim.AdamW(model.parameters(), preset.adamw_lr, weight_decay=preset.adamw_decay, fused=True)
     steps = characters // (preset.batch_size * preset.block_size)
@@ -142,9 +151,10 @@ def begin(model, trial):
 
 def share(step, steps, preset, decay):
     """The part of the highest learning rate at a step."""
-    warmup, left = (step + 1) / (preset.warmup_steps + 1), (steps - step) / steps
+    warmup = min(preset.warmup_steps, steps // 10)
+    rise, left = (step + 1) / (warmup + 1), (steps - step) / (steps - warmup)
     if decay == "cosine":
         left = 0.5 * (1 + math.cos(math.pi * step / steps))
     if decay == "late":
         left = 2 * left
-    return max(0.0, min(1.0, warmup, left))
+    return max(0.0, min(1.0, rise, left))

@@ -92,7 +92,7 @@ def trained(preset, path, seed):
     ready = time.perf_counter()
     history = session.run(pieces.train)
     wall = time.perf_counter() - ready
-    tokens = len(history["train_loss"]) * session.sampler.batch_size * preset.block_size
+    tokens = session.characters
     last = history["train_loss"][-100:]
     return {
         "seed": seed, "preset": preset.name, "budget_s": preset.budget, "wall_s": round(wall, 1),

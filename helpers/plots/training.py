@@ -4,7 +4,21 @@ import math
 from matplotlib.patches import FancyBboxPatch
 from matplotlib.ticker import MaxNLocator
 
-from .base import BLACK, BLUE, MONO, ORANGE, Picture, last_point, line_labels, names_of, plural, styled, tensor, visible
+from .base import (
+    BLACK,
+    BLUE,
+    GREEN,
+    MONO,
+    ORANGE,
+    Picture,
+    last_point,
+    line_labels,
+    names_of,
+    plural,
+    styled,
+    tensor,
+    visible,
+)
 
 
 @styled
@@ -44,12 +58,13 @@ def shifted_pair(x, y, chars):
 
 
 @styled
-def loss_curves(history, floor=None, baselines=None, epoch_steps=None):
+def loss_curves(history, floor=None, baselines=None, epoch_steps=None, normal=None):
     """Training and validation loss in nats per character over the optimizer steps.
 
     `history` is what `train` returns: train_loss (one per step) and val_loss (one per epoch, drawn at its end).
     Where training ended in the middle of an epoch, `epoch_steps` says how many steps a whole one has.
     `floor` is the entropy of the text, `baselines` {name: loss} of simpler models; both become horizontal lines.
+    `normal` (low, high), between which validation losses other such runs ended, becomes a bar at the last step.
     """
     if (not isinstance(history, dict) or not {"train_loss", "val_loss"} <= set(history)
             or not len(history["train_loss"])):
@@ -74,6 +89,10 @@ def loss_curves(history, floor=None, baselines=None, epoch_steps=None):
     for (name, level), line in zip(levels.items(), (":", "-.", (0, (1, 3)), (0, (6, 3))) * len(levels)):
         ax.axhline(level, color=BLACK, linestyle=line, linewidth=1.2)
         items.append((N, level, f"{name} {level:.2f}".replace("$", r"\$"), BLACK))
+    if normal is not None:
+        low, high = tensor(normal, "normal", "(2,)").tolist()
+        ax.plot([N, N], [low, high], color=GREEN, linewidth=7, solid_capstyle="butt", clip_on=False, zorder=0)
+        items.append((N, high, f"other runs {low:.2f} to {high:.2f}", GREEN))
     ax.set_xlim(min(1, N - 1), N)
     line_labels(ax, items, 3.3)
     ax.set(xlabel="optimizer step", ylabel="loss (nats per character)")
@@ -89,5 +108,7 @@ def loss_curves(history, floor=None, baselines=None, epoch_steps=None):
             fig.alt += f"The best was {val[best]:.2f}, after epoch {best + 1}. "
         fig.alt += "".join(f"{n}: {v:.2f} ({abs(val[-1] - v):.2f} {'below' if v < val[-1] else 'above'} validation). "
                            for n, v in levels.items())
+    if normal is not None:
+        fig.alt += f"Other runs that read as much ended with validation losses from {low:.2f} to {high:.2f}."
     fig.alt = fig.alt.strip()
     return fig

@@ -1,13 +1,12 @@
 """The first weights, and what changes them: Muon, AdamW, and the plan of their learning rates."""
 import torch
 
-# Coefficients (a, b, c) for `orthogonalize`, one triple per round: the first four of Amsel, Persson, Musco and Gower,
-# "The Polar Express" (2025). Four rounds with them reach singular values as small as five with Muon's own do.
+# Coefficients (a, b, c) for `orthogonalize`, one triple per round: the first three of Amsel, Persson, Musco and Gower,
+# "The Polar Express" (2025). A fourth round takes longer and made no difference to the loss (docs/training.md).
 POLAR_EXPRESS = (
     (8.28721201814563, -23.595886519098837, 17.300387312530933),
     (4.107059111542203, -2.9478499167379106, 0.5448431082926601),
     (3.9486908534822946, -2.908902115962949, 0.5518191394370137),
-    (3.3184196573706015, -2.488488024314874, 0.51004894012372),
 )
 
 

@@ -231,12 +231,15 @@ def test_orthogonalize_brings_singular_values_near_one():
     torch.manual_seed(2)
     numbers = optimizers.Muon([torch.nn.Parameter(torch.ones(2, 2))]).defaults
     for shape in [(3, 20, 20), (2, 12, 50), (2, 50, 12)]:
-        matrices = torch.randn(shape)  # without very small singular values
-        for rounds in ([numbers["ns_coefficients"]] * numbers["ns_steps"], optimizers.POLAR_EXPRESS):
+        matrices = torch.randn(shape)
+        shares = torch.linalg.svdvals(matrices) / matrices.norm(dim=(-2, -1))[:, None]
+        assert shares.min() > 0.001  # what is much smaller than that is left small
+        # Where the polynomials take the numbers from 0.001 to 1, computed on a fine grid.
+        for rounds, low, high in (([numbers["ns_coefficients"]] * numbers["ns_steps"], 0.47, 1.21),
+                                  (optimizers.POLAR_EXPRESS, 0.13, 1.87)):
             result = training.orthogonalize(matrices, rounds)
             values = torch.linalg.svdvals(result)
-            assert result.shape == shape
-            assert values.max() < 1.6 and values.median() > 0.6
+            assert result.shape == shape and low < values.min() and values.max() < high
 
 
 def test_initialize_touches_the_embedding_and_the_last_layers_only():
