@@ -1,4 +1,7 @@
-"""What the notebooks import: data, plots, checks, parts and training. Each file can be read on its own."""
+"""What the notebooks import: data, plots, checks, parts and training. Each file can be read on its own.
+
+`helpers.progress()` shows which TODOs have passed.
+"""
 import os
 
 # Both settings only count before torch is imported.
@@ -11,5 +14,8 @@ if os.environ.get("CPU_LIMIT"):
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 from helpers import waiting
+from helpers.progress import progress
+
+__all__ = ["progress"]
 
 waiting.install()

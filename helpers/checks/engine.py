@@ -118,6 +118,8 @@ def check(todo, *, pieces=None, forbids=()):
                     if not quiet:
                         print(compare.ascii_only(f"TODO {todo} passed: {says}"))
                     _keep(todo, answers)
+                if not quiet:
+                    _record(todo, answers, wrong is None)
             finally:
                 guard.put_back(theirs)
             if error is not None:
@@ -159,6 +161,12 @@ def _keep(todo, answers):
     """Hand a right answer to helpers.parts (imported here, because it imports the checks)."""
     from helpers import parts
     parts.keep(todo, *answers)
+
+
+def _record(todo, answers, right):
+    """Tell helpers.progress() how the check ended."""
+    from helpers.progress import record
+    record(todo, answers, right)
 
 
 class Trial:
