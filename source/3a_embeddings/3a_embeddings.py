@@ -457,6 +457,12 @@ print("kept:   ", [name for name, _ in positions.named_buffers()])
 #   only.
 # - A parameter is learned; a buffer only belongs to the module, moves with it and is saved with it.
 #
+# This is how far you are in the course: what has passed and when, and what comes next.
+
+# %%
+helpers.progress()
+
+# %% [markdown]
 # ## Three questions to think about
 #
 # 1. How many numbers are learned in `TokenEmbedding(65, 128)`, and how many in `PositionalEncoding(128, 128)`?

@@ -456,6 +456,12 @@ widgets.attention({"before training": watch(untrained[0], untrained[1], letters.
 # - The output is an average of values, and the weights say of which.
 # - Several heads are one head on slices of the features; `out_proj` mixes what they found.
 #
+# This is how far you are in the course: what has passed and when, and what comes next.
+
+# %%
+helpers.progress()
+
+# %% [markdown]
 # ## Three questions to think about
 #
 # 1. Shuffle the characters of a text (without positional encoding and without a mask). What happens to the outputs?
