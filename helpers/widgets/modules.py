@@ -17,7 +17,7 @@ def module_tree(module):
     """
     parts = parts_of(module)
     deepest, total = max(part.level for part in parts), parts[0].count
-    most = max(parts[1:], key=lambda part: part.count, default=None)  # of level 1: the first of equals, before its parts
+    most = max(parts[1:], key=lambda part: part.count, default=None)  # the first of equals, so of level 1
 
     def draw(levels, shapes):
         shown = [part for part in parts if part.level <= levels]
@@ -26,15 +26,16 @@ def module_tree(module):
             own = ", ".join(f"{name} {shape}" for name, shape in part.shapes.items()) if shapes else ""
             share = part.count / total if total else 0
             lines.append(
-                f'<div style="display: flex; align-items: center; max-width: 960px; border-bottom: 1px solid rgba(128, 128, 128, 0.3)">'
+                f'<div style="display: flex; align-items: center; max-width: 960px; '
+                f'border-bottom: 1px solid rgba(128, 128, 128, 0.3)">'
                 f'<span style="flex: 0 0 340px; padding-left: {24 * part.level}px; box-sizing: border-box">'
                 f'{f"<b>{html.escape(part.name)}</b> " if part.name else ""}{html.escape(part.kind)}</span>'
                 f'<span style="flex: 0 0 80px; text-align: right; padding-right: 8px">{part.count:,}</span>'
                 f'<span style="flex: 0 0 120px"><span style="display: block; height: 12px; background: {BLUE}; '
                 f'width: {120 * share:.1f}px"></span></span>'
                 f'<span style="padding-left: 12px; font-size: 12px; {base.MONO}">{html.escape(own)}</span></div>')
-        finding = (f"{parts[0].kind} has {total:,} parameters. Of its {plural(len(parts) - 1, 'part')}, {len(shown) - 1} "
-                   f"lie on the open levels.")
+        finding = (f"{parts[0].kind} has {total:,} parameters. Of its {plural(len(parts) - 1, 'part')}, "
+                   f"{len(shown) - 1} lie on the open levels.")
         if total and most:
             finding += f" The largest on level 1 is {most.name}, with {most.count / total:.0%} of the parameters."
         return base.drawing("".join(lines), finding)

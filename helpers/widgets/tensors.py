@@ -1,4 +1,5 @@
 """Explorers of phase 1: tensors."""
+import functools
 import html
 import math
 
@@ -27,9 +28,10 @@ def strides(x, split_heads, merge_heads, num_heads=2):
              "merge_heads of those heads": merge_heads(heads),
              f"those heads.reshape({T}, {C})": heads.reshape(T, C)}
     low, high = x.min().item(), x.max().item()
+    colour = functools.cache(lambda value: base.colour((value - low) / ((high - low) or 1)))
 
     def cell(left, top, value):
-        return _cell(left, top, f"{value:g}", *base.colour((value - low) / ((high - low) or 1)))
+        return _cell(left, top, f"{value:g}", *colour(value))
 
     def draw(view, element):
         t = views[view]
