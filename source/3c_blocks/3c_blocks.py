@@ -433,8 +433,8 @@ widgets.residual(blocks, torch.randn(len(text), 64), text)
 
 # %% [markdown]
 # Whoever looks at many gets an average of many random values, and averaging makes small: so attention adds
-# least to the last characters. And no half adds much. A fresh block hands its input on nearly as it is, and
-# that is a good place to start learning from.
+# most to the first character. On average a half adds only about a fifth. A fresh block hands its input on much
+# as it is, and that is a good place to start learning from.
 #
 # ### Look: where the parameters are
 #

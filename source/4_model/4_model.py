@@ -703,7 +703,7 @@ for temperature in (0, 0.1, 1.0):
 # `head` can be applied to it anywhere on the way: what would the model say if it had to answer *now*? This is
 # called the **logit lens**. Choose a position, and read from top to bottom: when does the character that is
 # framed, the best in the end, take the lead? An untrained model has no reasons to change its mind, so do not
-# expect much today. In the next notebook the same rows will tell more.
+# expect much today. Once it is trained, in the next notebook, the same line tells more.
 
 # %%
 widgets.logit_lens(newborn, tokenizer, text="To b")
