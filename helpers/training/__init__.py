@@ -10,8 +10,10 @@ PyTorch's pieces around them:
     history = session.run(train)
 
 presets.py holds the numbers, loaders.py makes the batches, optimizers.py the optimizer and its schedule, session.py
-runs it all, live.py shows it, checkpoints.py keeps it. Nothing here needs anything but PyTorch.
+runs it all, live.py shows it, checkpoints.py keeps it, characters.py tells the loss of single characters. Nothing here
+needs anything but PyTorch.
 """
+from .characters import expected, surprise
 from .checkpoints import CheckpointError
 from .live import curve
 from .loaders import InOrder, OnePass, loaders
@@ -21,5 +23,6 @@ from .session import Diverged, Session
 
 __all__ = [
     "PRESETS", "CheckpointError", "Diverged", "InOrder", "MuonAdamW", "OnePass", "Preset", "Session",
-    "curve", "initialize", "loaders", "optimizer", "orthogonalize", "preset", "scheduler", "seconds",
+    "curve", "expected", "initialize", "loaders", "optimizer", "orthogonalize", "preset", "scheduler", "seconds",
+    "surprise",
 ]

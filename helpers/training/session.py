@@ -30,18 +30,22 @@ class Session:
     goes on from it. Interrupting `run` (the square button, Ctrl-C) ends it in good order.
 
     sample: a function without arguments that returns a text by the model, shown after each epoch
+    watch: a function without arguments, called before the first step, after step 10, 20, 50, 100, 200, 500, ... and
+        after each epoch; what it returns about the model (numbers, tensors) is kept
     minutes: time between two checkpoints
     quiet: say nothing
-    history: {"train_loss": one per step, "val_loss": one per epoch}, at every moment
+    history: {"train_loss": one per step, "val_loss": one per epoch}, at every moment; where something watches, also
+        "moments": pairs (steps made, what `watch` returned then)
     stopped: was the last `run` interrupted?
 
     Under `torchrun` each process takes its share of every batch, and the gradients are averaged; process 0 writes.
     """
 
-    def __init__(self, model, train_set, val_set, preset, folder=None, sample=None, minutes=1.0, quiet=False):
+    def __init__(self, model, train_set, val_set, preset, folder=None, sample=None, minutes=1.0, quiet=False,
+                 watch=None):
         self.rank, self.world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
         self.model, self.preset, self.folder, self.sample, self.minutes = model, preset, folder, sample, minutes
-        self.quiet = quiet or self.rank > 0
+        self.quiet, self.watch = quiet or self.rank > 0, watch if self.rank == 0 else None
         self.train_loader, self.val_loader = loaders(train_set, val_set, preset, self.rank, self.world)
         self.sampler, self.text = self.train_loader.batch_sampler, fingerprint(train_set)
         self.sampler.go_on = self._go_on
@@ -81,6 +85,8 @@ class Session:
         self._progress = Progress()
         try:
             with self._interrupt_between_steps():
+                if not self.history.get("moments"):  # nothing is done yet, or nothing watched so far
+                    self._look()
                 while not self._finished():
                     history = train(module, self.train_loader, self.val_loader, self.optimizer, 1, self.scheduler,
                                     on_step=self._on_step)
@@ -150,6 +156,8 @@ class Session:
         self.history["train_loss"].append(loss)
         self.batch += 1
         self._progress.add(loss)
+        if done >= 10 and str(done).rstrip("0") in ("1", "2", "5"):
+            self._look()
         now = time.monotonic()
         if self.view and (done == 1 or now - self._progress.shown >= self.view.every_s):
             self.view.step(self._moment(now, done), self.history["train_loss"], self._validations())
@@ -173,12 +181,20 @@ class Session:
         self.history["val_loss"].append(self._average(val_loss, positions))
         self.epoch, self.batch = self.epoch + 1, 0
         self.clock.note_validation()
+        self._look()
         if self.view:
             with torch.random.fork_rng():  # what is sampled here must not change what is learned
                 self.view.epoch(self.history["train_loss"], self._validations(), self.sample() if self.sample else "")
         self._save()
         if self._interrupted:
             raise KeyboardInterrupt
+
+    def _look(self):
+        """Keep what `watch` has to say about the model as it is now."""
+        moments = self.history.setdefault("moments", []) if self.watch else []
+        if self.watch and (not moments or moments[-1][0] < self.steps):
+            with torch.random.fork_rng():  # nor must this change what is learned
+                moments.append((self.steps, self.watch()))
 
     def _validations(self):
         """A pair (step, validation loss) for each epoch so far. Only the last epoch can have been a short one."""

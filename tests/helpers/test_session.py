@@ -21,14 +21,14 @@ TOKENIZER = oracle.CharTokenizer(TEXT)
 SMALL = {"embed_dim": 32, "num_heads": 4, "num_layers": 1, "block_size": 16, "batch_size": 8, "epochs": 4}
 
 
-def session(folder=None, seed=0, sample=None, train=None, **changes):
+def session(folder=None, seed=0, sample=None, train=None, watch=None, **changes):
     """A Session that runs in a few seconds."""
     torch.manual_seed(seed)
     preset = training.preset("quick", **{**SMALL, **changes})
     model = oracle.TinyLLM(TOKENIZER.vocab_size, **preset.model)
     ids = TOKENIZER.encode(TEXT)
     sets = [oracle.TextDataset(part, preset.block_size) for part in (ids[:6400], ids[6400:])]
-    return training.Session(model, *sets, preset, folder=folder, sample=sample)
+    return training.Session(model, *sets, preset, folder=folder, sample=sample, watch=watch)
 
 
 def same(model, other):
@@ -59,6 +59,35 @@ def test_what_is_sampled_does_not_change_what_is_learned(capsys):
         run.run(oracle.train)
         models.append(run.model)
     assert same(*models)
+
+
+def test_what_watches_changes_nothing_and_is_kept(tmp_path):
+    runs = []
+    for folder, watch in ((None, None), (tmp_path, lambda: torch.rand(5))):
+        runs.append(session(folder, dropout=0.2, epochs=2, watch=watch))
+        runs[-1].run(oracle.train)
+    assert same(*(run.model for run in runs)) and "moments" not in runs[0].history
+    moments = runs[1].history["moments"]
+    assert [step for step, _ in moments] == [0, 10, 20, 49, 50, 98]  # an epoch has 49 steps
+    again = session(tmp_path, seed=3, dropout=0.2, epochs=2, watch=lambda: None).run(oracle.train)["moments"]
+    assert [step for step, _ in again] == [step for step, _ in moments]
+    assert all(torch.equal(a, b) for (_, a), (_, b) in zip(again, moments))
+    unwatched = checkpoints.load(tmp_path)
+    del unwatched["history"]["moments"]
+    checkpoints.save(tmp_path, unwatched)
+    assert session(tmp_path, dropout=0.2, epochs=2, watch=lambda: 7).run(oracle.train)["moments"] == [(98, 7)]
+
+
+def test_surprise_is_the_loss_of_each_character():
+    model, ids = session(dropout=0.2).model, TOKENIZER.encode(TEXT[:53])  # three blocks of 16, and 4 more
+    losses, state = training.surprise(model, ids), torch.get_rng_state()
+    x, y = torch.tensor(ids[:-1]), torch.tensor(ids[1:])
+    blocks = [(x[i:i + 16][None], y[i:i + 16][None]) for i in range(0, 52, 16)]
+    assert losses.shape == (52,) and losses.mean().item() == pytest.approx(oracle.evaluate(model, blocks), abs=1e-5)
+    assert training.expected(model, ids).exp().sum(-1).numpy() == pytest.approx(1)
+    assert model.training and torch.equal(torch.get_rng_state(), state)
+    with pytest.raises(ValueError, match="at least 2 characters"):
+        training.surprise(model, ids[:1])
 
 
 def test_a_line_every_few_seconds(capsys, monkeypatch):
