@@ -239,6 +239,34 @@ def module_tree():
     return widgets.module_tree(trained().model)
 
 
+def surprise():
+    from helpers import widgets
+
+    made = trained()
+    return widgets.surprise(made.model, made.tokenizer, made.text[:2000], 4.0)
+
+
+def learned_when():
+    import torch
+
+    from helpers import widgets
+
+    text = trained().text[:2001]
+    losses = 4 * torch.rand(2000, generator=torch.Generator().manual_seed(0))
+    return widgets.learned_when([(step, losses * 0.9 ** step) for step in (0, 10, 20, 50)], text)
+
+
+def embedding_map():
+    import torch
+
+    from helpers import widgets
+
+    made = trained()
+    before = made.model.token_embedding.embedding.weight.detach()
+    after = before + torch.randn(before.shape, generator=torch.Generator().manual_seed(0))
+    return widgets.embedding_map(before, after, "".join(made.tokenizer.chars))
+
+
 EXAMPLES = {
     "architecture": architecture,
     "attention": attention,
@@ -259,4 +287,7 @@ EXAMPLES = {
     "shifted": shifted,
     "strides": strides,
     "waves": waves,
+    "surprise": surprise,
+    "learned_when": learned_when,
+    "embedding_map": embedding_map,
 }

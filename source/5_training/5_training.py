@@ -691,8 +691,17 @@ def sample():
     return generate_text(model, tokenizer, prompt, max_new_tokens=150)
 
 
+watched = tokenizer.encode(val_text[:2001])
+
+
+def watch():
+    """What is kept at a few moments, to look at later: the loss of each of 2,000 characters."""
+    return training.surprise(model, watched)
+
+
+before = model.token_embedding.embedding.weight.detach().clone()  # (V, C), to look at later too
 folder = None if grading else parts.folder() / "run"  # for the checkpoints
-session = training.Session(model, train_set, val_set, preset, folder=folder, sample=sample)
+session = training.Session(model, train_set, val_set, preset, folder=folder, sample=sample, watch=watch)
 print(f"an epoch has {len(session.train_loader):,} steps")
 
 # %% [markdown]
@@ -846,6 +855,40 @@ plots.show(plots.temperature(logits, chars, (0.5, 0.8, 1.1)))
 # %%
 my_prompt = prompt + "The "
 print(generate_text(model, tokenizer, my_prompt, max_new_tokens=400, temperature=0.8, top_k=20))
+
+# %% [markdown]
+# ### What surprises it?
+#
+# The validation loss is a mean over many thousand characters. Here they are one by one, in the blocks in which
+# `evaluate` reads them: the loss of each character stands below it, and its color is brighter the more the model was
+# surprised. Move through the text. Where in a word is the surprise, at its beginning or at its end? Choose a bright
+# character: what did the model expect instead?
+
+# %%
+widgets.surprise(model, tokenizer, val_text, history["val_loss"][-1])
+
+# %% [markdown]
+# ### What was learned when?
+#
+# While your model was trained, `watch` asked it about the same 2,000 characters of the validation text: before the
+# first step, after 10, 20, 50, 100, ... steps, and after each epoch. Move through these moments. The upright line in
+# each row is the loss in the end. Which characters are learned first, and which are still wanting when others are done?
+
+# %%
+widgets.learned_when(history["moments"], val_text[:2001])
+
+# %% [markdown]
+# ### A map of the characters
+#
+# Each character has an embedding, a row of numbers, and at first they were random. Nobody told the model what a vowel
+# is. The map below lays the rows on a plane, the one in which they are spread most (its two axes are called the
+# **principal components**). The sentence under it measures in all dimensions, with the cosine similarity of
+# `3a_embeddings`. Compare the three maps: what training changed, the embeddings after it, and before it. Who are the
+# neighbors of `T`, and of the comma?
+
+# %%
+after = model.token_embedding.embedding.weight.detach()
+widgets.embedding_map(before, after, chars)
 
 # %% [markdown]
 # ### Look inside

@@ -47,6 +47,9 @@ LOGITS = torch.linspace(-3, 4, 65)
 IDS = torch.tensor([CHARS.index(c) for c in TEXT])
 HISTORY = {"train_loss": [4 - i / 50 for i in range(100)], "val_loss": [3.0, 2.25, 2.5]}
 
+LOSSES = torch.linspace(1, 4, len(TEXT) - 1)
+# For the 4 characters "at e" of the text "?at e".
+MOMENTS = [(0, [4.0, 1.0, 4.0, 3.0]), (10, [2.0, 1.0, 3.5, 3.0]), (20, [2.0, 1.0, 2.5, 1.5]), (50, [2.0, 1.0, 2, 1])]
 # Every figure, small and large.
 FIGURES = {
     "tensor_grid": lambda: plots.tensor_grid(torch.tensor([[1.5, -2.0, 0.25], [0.0, 3.0, 4.0]]), "a $ b $ c"),
@@ -91,6 +94,12 @@ FIGURES = {
     "shifted_pair long": lambda: plots.shifted_pair(IDS[:40], IDS[1:41], CHARS),
     "loss_curves": lambda: plots.loss_curves(HISTORY, 1.25, {"uniform": 4.17, "2-gram": 2.49}),
     "loss_curves one step": lambda: plots.loss_curves({"train_loss": [4.2], "val_loss": []}),
+    "surprise": lambda: plots.surprise([0.5, 1.5, 4.0], "a \n", ceiling=4.0, mean=1.25),
+    "surprise 256": lambda: plots.surprise(torch.linspace(0, 12, 256), (TEXT * 3)[:256]),
+    "learned_when": lambda: plots.learned_when(MOMENTS, "?at e"),
+    "learned_when long": lambda: plots.learned_when([(50 * i, LOSSES * 0.9 ** i) for i in range(30)], TEXT, True),
+    "embedding_map": lambda: plots.embedding_map([[3.0, 4.0], [4.0, 3.0], [0.0, -1.0]], "ae "),
+    "embedding_map 65": lambda: plots.embedding_map(torch.randn(65, 8), CHARS),
 }
 
 
@@ -136,6 +145,10 @@ SAID = [     # a figure, and what its description must say: numbers worked out b
     ("shifted_pair", ["x reads 'First Ci', y reads 'irst Cit'", "at 7 of 7 positions"]),
     ("loss_curves", ["from 4.00 to 2.03 in 100 steps", "ended at 2.50 after 3 epochs", "best was 2.25, after epoch 2",
                      "uniform: 4.17 (1.67 above", "2-gram: 2.49 (0.01 below", "floor (entropy): 1.25 (1.25 below"]),
+    ("surprise", ["mean of 3 characters is 2.00", "whole text it is 1.25", "newline at place 2 with 4.00"]),
+    ("learned_when", ["space from 4.00 to 2.00, half of it by step 20",
+                      "vowels from 3.50 to 1.50, half of it by step 10", "consonants from 1.00 to 1.00."]),
+    ("embedding_map", ["Map of 3 characters", "holds 100%", "vowels 0.96, all -0.15"]),    # 24 / 25; that - 0.8 - 0.6
 ]
 
 
@@ -448,6 +461,10 @@ WRONG = {
     "history['val_loss'] must be": lambda: plots.loss_curves({"train_loss": [1.0], "val_loss": ["x"]}),
     "floor and each of baselines must be": lambda: plots.loss_curves(HISTORY, floor=[1.0, 2.0]),
     "fig must be a matplotlib Figure": lambda: plots.show(3),
+    "text must have 2 characters, one for each loss": lambda: plots.surprise([1.0, 2.0], "abc"),
+    "moments must be a list of pairs": lambda: plots.learned_when([], "abc"),
+    "text after its first character must have 4": lambda: plots.learned_when(MOMENTS, "abc"),
+    "vectors must be at least two": lambda: plots.embedding_map([[1.0, 2.0]], "a"),
 }
 
 
