@@ -40,7 +40,7 @@ def main(argv):
         print(f"{phase} ... ", end="", flush=True)
         started = time.perf_counter()
         try:
-            notebook = execute(source_notebook(phase), phase)
+            notebook = execute(answered(phase), phase)
         except CellExecutionError as failure:
             print("failed")
             print(failure, file=sys.stderr)
@@ -51,14 +51,20 @@ def main(argv):
     return 0
 
 
+def answered(phase):
+    """The phase's notebook with its solutions in place, as a learner might have written them; not run."""
+    notebook = source_notebook(phase)
+    for cell in notebook.cells:
+        cell.source = MARKER.sub("", cell.source).rstrip("\n")
+    return notebook
+
+
 def execute(notebook, phase, allow_errors=False):
     """Run every cell in a fresh kernel that stands in the phase's own folder, as JupyterLab does.
 
     Returns the notebook with its outputs. Raises nbclient's CellExecutionError at the first cell that fails,
     unless `allow_errors`.
     """
-    for cell in notebook.cells:
-        cell.source = MARKER.sub("", cell.source).rstrip("\n")
     folder = ROOT / "notebooks" / phase
     folder.mkdir(parents=True, exist_ok=True)
     client = NotebookClient(
