@@ -80,68 +80,11 @@ def attention():
     return widgets.attention(look, made.text[:24])
 
 
-def generation():
+def architecture():
     from helpers import widgets
 
     made = trained()
-    return widgets.generation(made.model, made.tokenizer, made.pieces.generate, text=made.text[:8])
-
-
-def next_character():
-    from helpers import widgets
-
-    made = trained()
-    return widgets.next_character(made.model, made.tokenizer, text=made.text[:24])
-
-
-def shifted():
-    from helpers import widgets
-
-    made = trained()
-    return widgets.shifted(made.pieces.TextDataset, made.tokenizer, made.text[:300])
-
-
-def strides():
-    import torch
-
-    from course import solution
-    from helpers import widgets
-
-    pieces = solution.pieces()
-    return widgets.strides(torch.arange(18).reshape(3, 6), pieces.split_heads, pieces.merge_heads)
-
-
-def sharpness():
-    import torch
-
-    from helpers import widgets
-
-    def weigh(C, divide):
-        random = torch.Generator().manual_seed(0)
-        q, k = (torch.randn(n, C, generator=random) for n in (1000, 8))
-        scores = q @ k.T / (C**0.5 if divide else 1)
-        return scores, scores.softmax(dim=-1)
-
-    return widgets.sharpness(weigh)
-
-
-def broadcasting():
-    import torch
-
-    from helpers import widgets
-
-    a = torch.tensor([[1.0, 2, 3], [4, 5, 6]])
-    return widgets.broadcasting(a=a, row=torch.tensor([10.0, 20, 30]), column=a[:, :1], refused=a[:, 0])
-
-
-def matmul():
-    import torch
-
-    from course import solution
-    from helpers import widgets
-
-    a, b = torch.tensor([[1.0, 2, 3], [4, 5, 6]]), torch.tensor([[1.0, 0, 1], [0, 1, 0]])
-    return widgets.matmul(a, b.T, solution.pieces().tensor_operations(a, b)["scores"])
+    return widgets.architecture(made.model, made.tokenizer, text="To be")
 
 
 def gelu_relu():
@@ -189,13 +132,6 @@ def residual():
     return widgets.residual(made.model.blocks, inside.look(made.model, made.tokenizer.encode(text)).embedded, text)
 
 
-def architecture():
-    from helpers import widgets
-
-    made = trained()
-    return widgets.architecture(made.model, made.tokenizer, text="To be")
-
-
 def logit_lens():
     from helpers import widgets
 
@@ -203,40 +139,68 @@ def logit_lens():
     return widgets.logit_lens(made.model, made.tokenizer, text=made.text[:24])
 
 
-def position_similarity():
-    from course import solution
+def generation():
     from helpers import widgets
 
-    return widgets.position_similarity(solution.pieces().sinusoidal_table)
+    made = trained()
+    return widgets.generation(made.model, made.tokenizer, made.pieces.generate, text=made.text[:8])
 
 
-def positions():
-    from course import solution
+def next_character():
     from helpers import widgets
 
-    return widgets.positions(solution.pieces().sinusoidal_table)
+    made = trained()
+    return widgets.next_character(made.model, made.tokenizer, text=made.text[:24])
 
 
-def waves():
-    from course import solution
-    from helpers import widgets
-
-    return widgets.waves(solution.pieces().sinusoidal_table(64, 32))
-
-
-def fit_history():
+def broadcasting():
     import torch
 
     from helpers import widgets
 
-    x = torch.linspace(-3, 3, 100)[:, None]
-    return widgets.fit_history(x, x.sin(), [share / 50 * x.sin() for share in range(50)], every=20)
+    a = torch.tensor([[1.0, 2, 3], [4, 5, 6]])
+    return widgets.broadcasting(a=a, row=torch.tensor([10.0, 20, 30]), column=a[:, :1], refused=a[:, 0])
 
 
-def module_tree():
+def matmul():
+    import torch
+
+    from course import solution
     from helpers import widgets
 
-    return widgets.module_tree(trained().model)
+    a, b = torch.tensor([[1.0, 2, 3], [4, 5, 6]]), torch.tensor([[1.0, 0, 1], [0, 1, 0]])
+    return widgets.matmul(a, b.T, solution.pieces().tensor_operations(a, b)["scores"])
+
+
+def strides():
+    import torch
+
+    from course import solution
+    from helpers import widgets
+
+    pieces = solution.pieces()
+    return widgets.strides(torch.arange(18).reshape(3, 6), pieces.split_heads, pieces.merge_heads)
+
+
+def shifted():
+    from helpers import widgets
+
+    made = trained()
+    return widgets.shifted(made.pieces.TextDataset, made.tokenizer, made.text[:300])
+
+
+def sharpness():
+    import torch
+
+    from helpers import widgets
+
+    def weigh(C, divide):
+        random = torch.Generator().manual_seed(0)
+        q, k = (torch.randn(n, C, generator=random) for n in (1000, 8))
+        scores = q @ k.T / (C**0.5 if divide else 1)
+        return scores, scores.softmax(dim=-1)
+
+    return widgets.sharpness(weigh)
 
 
 def surprise():
@@ -267,26 +231,62 @@ def embedding_map():
     return widgets.embedding_map(before, after, "".join(made.tokenizer.chars))
 
 
+def fit_history():
+    import torch
+
+    from helpers import widgets
+
+    x = torch.linspace(-3, 3, 100)[:, None]
+    return widgets.fit_history(x, x.sin(), [share / 50 * x.sin() for share in range(50)], every=20)
+
+
+def module_tree():
+    from helpers import widgets
+
+    return widgets.module_tree(trained().model)
+
+
+def position_similarity():
+    from course import solution
+    from helpers import widgets
+
+    return widgets.position_similarity(solution.pieces().sinusoidal_table)
+
+
+def positions():
+    from course import solution
+    from helpers import widgets
+
+    return widgets.positions(solution.pieces().sinusoidal_table)
+
+
+def waves():
+    from course import solution
+    from helpers import widgets
+
+    return widgets.waves(solution.pieces().sinusoidal_table(64, 32))
+
+
 EXAMPLES = {
-    "architecture": architecture,
-    "attention": attention,
-    "broadcasting": broadcasting,
     "fit_history": fit_history,
-    "gelu_relu": gelu_relu,
+    "module_tree": module_tree,
+    "broadcasting": broadcasting,
+    "matmul": matmul,
+    "strides": strides,
+    "positions": positions,
+    "waves": waves,
+    "position_similarity": position_similarity,
+    "attention": attention,
+    "sharpness": sharpness,
+    "architecture": architecture,
     "generation": generation,
+    "gelu_relu": gelu_relu,
     "gradients": gradients,
     "layer_norm": layer_norm,
     "logit_lens": logit_lens,
-    "matmul": matmul,
-    "module_tree": module_tree,
-    "next_character": next_character,
-    "position_similarity": position_similarity,
-    "positions": positions,
     "residual": residual,
-    "sharpness": sharpness,
+    "next_character": next_character,
     "shifted": shifted,
-    "strides": strides,
-    "waves": waves,
     "surprise": surprise,
     "learned_when": learned_when,
     "embedding_map": embedding_map,

@@ -116,6 +116,11 @@ class Session:
         """Steps made so far."""
         return len(self.history["train_loss"])
 
+    @property
+    def characters(self):
+        """Characters read so far, those that were read again counted again."""
+        return self.steps * self.sampler.batch_size * self.sampler.block_size
+
     def _finished(self):
         if self.preset.budget is None:
             return self.epoch >= self.preset.epochs

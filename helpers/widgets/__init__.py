@@ -8,7 +8,7 @@ from .tensors import broadcasting, matmul, strides
 from .training import embedding_map, learned_when, shifted, surprise
 
 __all__ = [
-    "architecture", "attention", "broadcasting", "embedding_map", "fit_history", "gelu_relu", "generation",
-    "gradients", "layer_norm", "learned_when", "logit_lens", "matmul", "module_tree", "next_character",
-    "position_similarity", "positions", "residual", "sharpness", "shifted", "strides", "surprise", "waves",
+    "architecture", "attention", "broadcasting", "embedding_map", "fit_history", "gelu_relu", "generation", "gradients",
+    "layer_norm", "learned_when", "logit_lens", "matmul", "module_tree", "next_character", "position_similarity",
+    "positions", "residual", "sharpness", "shifted", "strides", "surprise", "waves",
 ]

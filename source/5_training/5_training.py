@@ -789,7 +789,7 @@ if band:
     low, high = band
     loss = history["val_loss"][-1]
     verdict = "normal" if low <= loss <= high else "better than others" if loss < low else "worse than others"
-    print(f"Other runs that read {session.characters / 1e6:.1f} million characters ended between {low:.2f} and {high:.2f}. "
+    print(f"Other runs that read {session.characters / 1e6:.1f} million characters ended at {low:.2f} to {high:.2f}. "
           f"Yours, {loss:.2f}, is {verdict}.")
 
 # %% [markdown]
