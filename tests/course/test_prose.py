@@ -6,7 +6,6 @@ import pytest
 from course import PHASES, ROOT, build
 
 FENCED = re.compile(r"^( *)(```|~~~).*?^\1\2", re.MULTILINE | re.DOTALL)
-CODE = re.compile(r"(`+)(?!`).*?(?<!`)\1(?!`)", re.DOTALL)
 LINK = re.compile(r"(?<!!)\[((?:!\[[^\]]*\]\([^)]*\)|[^\[\]])*)\]\([^)]*\)|<a\b[^>]*>(.*?)</a>", re.DOTALL)
 PICTURE = re.compile(r"!\[([^\]]*)\]\([^)]*\)|<img\b([^>]*)>", re.DOTALL)
 ALT = re.compile(r"""\balt=["']([^"']+)["']""")
