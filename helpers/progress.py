@@ -147,7 +147,7 @@ class _Report:
             count = f"{sum(states.get(todo, 'next') != 'next' for todo in todos)} of {len(todos)} passed"
             waits = ", ".join(f"{name} (TODO {parts.PIECE_OF[name].last})" for name in FETCHED.get(phase, ())
                               if parts.PIECE_OF[name] not in kept)
-            self.phases.append((phase, count, f"stand-ins until these pass: {waits}" if waits else "",
+            self.phases.append((phase, count, f"works with stand-ins for {waits}" if waits else "",
                                 [(todo, _name(todo), states.get(todo, "to do")) for todo in todos]))
 
     def lines(self):

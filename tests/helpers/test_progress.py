@@ -265,11 +265,11 @@ def test_a_notebook_works_with_stand_ins_until_the_pieces_are_kept(folder):
         return after.strip() if "stand-ins" in after else ""
 
     assert waits("1_tensors") == waits("2_modules") == waits("3a_embeddings") == ""
-    assert waits("5_training") == ("stand-ins until these pass: TinyLLM (TODO 19), generate (TODO 20), "
+    assert waits("5_training") == ("works with stand-ins for TinyLLM (TODO 19), generate (TODO 20), "
                                    "CharTokenizer (TODO 24)")
     folder.mkdir()
     (folder / "model.py").write_text("\n\n\n# ---- TODO 18-19: TinyLLM -----\n\n\n# ---- TODO 20: generate ----\n")
-    assert waits("5_training") == "stand-ins until these pass: CharTokenizer (TODO 24)"
+    assert waits("5_training") == "works with stand-ins for CharTokenizer (TODO 24)"
     assert state(18) == state(19) == state(20) == "passed, and is kept in tiny_llm/model.py"
     assert report().startswith("3 of 31 TODOs passed.") and state(21) == "to do"
     note(folder, 19, right=False)
