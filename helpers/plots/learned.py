@@ -158,21 +158,22 @@ def alike(vectors, chars):
                   for name, g in groups.items() if len(g) > 1}
 
 
-def label_sides(x, y, far=10.0, room=13.0):
+def label_sides(x, y, far=13.0, room=14.0):
     """Where to write a label at each of N marks, so that few touch: N pairs (dx, dy), in the units of x and y.
 
-    Each takes the first of six places `far` from its mark that is not within `room` of a mark or of a label before it.
+    Each takes the one of eight places, `far` from its mark, that comes least within `room` of other marks and labels.
     """
+    around = [(far * dx, far * dy) for dx, dy in ((1, 0), (-1, 0), (0, 1), (0, -1))]
+    around += [(0.8 * far * dx, 0.8 * far * dy) for dx in (1, -1) for dy in (1, -1)]
     taken, sides = list(zip(x, y)), []
-    for a, b in zip(x, y):
-        places = [(far * dx, far * dy) for dx, dy in ((1, 0), (-1, 0), (0, 1), (0, -1), (1.7, 0), (-1.7, 0))]
+    for i, (a, b) in enumerate(zip(x, y)):
+        near = [other for j, other in enumerate(taken) if j != i and math.dist((a, b), other) < far + room]
 
-        def touched(side, a=a, b=b):
-            centre = a + side[0], b + side[1]
-            return sum(math.dist(centre, other) < room for other in taken if other != (a, b))
+        def touched(side, a=a, b=b, near=near):
+            return sum(max(0.0, room - math.dist((a + side[0], b + side[1]), other)) for other in near)
 
-        sides.append(min(places, key=touched))  # the first of the best
-        taken.append((a + sides[-1][0], b + sides[-1][1]))
+        sides.append(min(around, key=touched))  # the first of the best
+        taken.append((a + sides[i][0], b + sides[i][1]))
     return sides
 
 
@@ -188,7 +189,7 @@ def embedding_map(vectors, chars):
         if rows:
             ax.scatter(*plane[rows].T.tolist(), marker=marker, color=colour, s=22, label=name)
     inch = 6.0 / (plane.max(0).values - plane.min(0).values).max().clamp(min=1e-9)  # about one unit of the plane
-    for i, side in enumerate(label_sides(*(72 * inch * plane.T).tolist(), far=8.0, room=9.0)):
+    for i, side in enumerate(label_sides(*(72 * inch * plane.T).tolist(), far=9.0, room=10.0)):
         ax.annotate(visible(chars[i]), plane[i].tolist(), xytext=side, textcoords="offset points", fontsize=10,
                     fontfamily=MONO, ha="center", va="center")
     ax.set_aspect("equal", "datalim")

@@ -221,7 +221,7 @@ def _plane(plane, chars, chosen, near, words):
     parts = [mark(name, 20 + 130 * i, 14) + charts.text_at(32 + 130 * i, 19, name) for i, name in enumerate(MARKS)]
     parts += [f'<path d="M{x[chosen]:.1f} {y[chosen]:.1f}L{x[i]:.1f} {y[i]:.1f}" stroke="currentColor" '
               'stroke-dasharray="4 3"/>' for i in near]
-    parts.append(f'<circle cx="{x[chosen]:.1f}" cy="{y[chosen]:.1f}" r="10" fill="none" stroke="currentColor" '
+    parts.append(f'<circle cx="{x[chosen]:.1f}" cy="{y[chosen]:.1f}" r="8" fill="none" stroke="currentColor" '
                  'stroke-width="2.5"/>')
     for c, a, b, (dx, dy) in zip(chars, x, y, label_sides(x, y)):
         parts.append(mark(marked_as(c), a, b) + charts.text_at(a + dx, b + dy + 5, "", "middle", label=base.glyph(c)))

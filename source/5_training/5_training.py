@@ -897,6 +897,7 @@ widgets.learned_when(history["moments"], val_text[:2001])
 # neighbors of `T`, and of the comma?
 
 # %%
+print(f"{len(history['train_loss']):,} steps of training")
 after = model.token_embedding.embedding.weight.detach()
 widgets.embedding_map(before, after, chars)
 

@@ -2,6 +2,7 @@
 import torch
 
 from helpers import oracle, widgets
+from helpers.plots.learned import label_sides
 from tests.helpers.test_widgets import finding
 
 TEXT = "the cat sat on the mat"
@@ -67,3 +68,10 @@ def test_the_map_measures_before_after_and_the_change():
     assert "two vowels 0.00" in finding(explorer)
     explorer.controls["character"].value = 3
     assert "Nearest to 'c': " in finding(explorer)
+
+
+def test_labels_of_marks_that_nearly_touch_are_apart():
+    x, y = [0.0, 6.0, 3.0], [0.0, 0.0, 5.0]
+    written = [torch.tensor([a + dx, b + dy]) for a, b, (dx, dy) in zip(x, y, label_sides(x, y))]
+    assert min((written[i] - written[j]).norm().item() for i in range(3) for j in range(i)) > 14
+    assert label_sides([0.0, 100.0], [0.0, 0.0]) == [(13.0, 0.0)] * 2  # with room enough, right of the mark
