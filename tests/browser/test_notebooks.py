@@ -123,7 +123,8 @@ if lab.CHROMIUM and sync_playwright:
 else:
     CASES = [pytest.param(None, None, id="none", marks=pytest.mark.skip(
         reason="no notebook was opened in a browser: there is no Chromium here, or no playwright. On Debian: "
-               "apt-get install chromium fonts-dejavu-core; in .venv, pip install playwright axe-playwright-python==0.1.8"))]
+               "apt-get install chromium fonts-dejavu-core; in .venv, pip install playwright "
+               "axe-playwright-python==0.1.8"))]
 
 
 @pytest.mark.parametrize("looks, phase", CASES)
