@@ -17,6 +17,7 @@ COMMANDS = {
     "bench": "measure: checks, answers, train, generate, widgets  [--help]",
     "search": "try other numbers for the training recipe  [TRIAL ...] [--seeds N]",
     "bands": "measure which losses are normal, for data/normal_losses.json",
+    "welcome": "train the model of 0_welcome again, into data/welcome_model.pt  [--epochs N]",
     "sample-play": "write data/sample_play.txt again, from its grammar",
 }
 

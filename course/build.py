@@ -25,7 +25,7 @@ from nbgrader.apps import NbGraderAPI
 from traitlets.config import Config
 from traitlets.config.loader import PyFileConfigLoader
 
-from course import PHASES, ROOT
+from course import NOTEBOOKS, ROOT
 
 SOURCE_NOTEBOOKS = ROOT / "build" / "source"
 SETUP_CELL = (
@@ -91,15 +91,15 @@ def release(folder):
 
     The source notebooks, with their solutions, are written to build/source/ on the way.
     """
-    for phase in PHASES:
+    for phase in NOTEBOOKS:
         text = nbformat.writes(source_notebook(phase)) + "\n"
         write(SOURCE_NOTEBOOKS / phase / f"{phase}.ipynb", text.encode("utf-8"))
     api = nbgrader_api(release_directory=str(folder))
-    for phase in PHASES:
+    for phase in NOTEBOOKS:
         outcome = api.generate_assignment(phase, force=True, create=True)
         if not outcome["success"]:
             raise BuildError(f"source/{phase}: nbgrader refuses it:\n{outcome.get('log') or outcome.get('error')}")
-    return {phase: folder / phase / f"{phase}.ipynb" for phase in PHASES}
+    return {phase: folder / phase / f"{phase}.ipynb" for phase in NOTEBOOKS}
 
 
 def nbgrader_api(**directories):

@@ -15,7 +15,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from nbconvert import HTMLExporter
 
-from course import PHASES, ROOT
+from course import NOTEBOOKS, ROOT
 from course.build import source_notebook
 
 SOLVED = ROOT / "build" / "solved"
@@ -28,15 +28,15 @@ def main(argv):
     parser.add_argument("phases", nargs="*", metavar="PHASE", help="for example 3b_attention (all)")
     parser.add_argument("--fast", action="store_true", help="shorten the training, nothing else")
     options = parser.parse_args(argv)
-    unknown = [phase for phase in options.phases if phase not in PHASES]
+    unknown = [phase for phase in options.phases if phase not in NOTEBOOKS]
     if unknown:
-        parser.error(f"no phase is called {unknown[0]!r}; there are {', '.join(PHASES)}")
+        parser.error(f"no phase is called {unknown[0]!r}; there are {', '.join(NOTEBOOKS)}")
     # A finished run would not be run again.
     shutil.rmtree(SOLVED / "tiny_llm" / "run" if options.phases else SOLVED / "tiny_llm", ignore_errors=True)
     os.environ["TINYLLM_PARTS"] = str(SOLVED / "tiny_llm")
     if options.fast:
         os.environ["TINYLLM_FAST"] = "1"
-    for phase in options.phases or PHASES:
+    for phase in options.phases or NOTEBOOKS:
         print(f"{phase} ... ", end="", flush=True)
         started = time.perf_counter()
         try:

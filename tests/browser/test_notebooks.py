@@ -10,7 +10,7 @@ import nbformat
 import pytest
 
 from browser import lab
-from course import PHASES, ROOT, build, solve
+from course import NOTEBOOKS, PHASES, ROOT, build, solve
 
 try:
     from axe_playwright_python.sync_playwright import Axe
@@ -49,7 +49,7 @@ def run(server, browser, request):
     opened = []
 
     def open_and_run(phase, kind, notebook):
-        for other in PHASES:  # links between notebooks lead somewhere
+        for other in NOTEBOOKS:  # links between notebooks lead somewhere
             path = server.root / kind / other / f"{other}.ipynb"
             path.parent.mkdir(parents=True, exist_ok=True)
             nbformat.write(notebook if other == phase else nbformat.v4.new_notebook(), path)
@@ -119,7 +119,7 @@ def empty(run, phase):
 
 
 if lab.CHROMIUM and sync_playwright:
-    CASES = [(looks, phase) for phase in PHASES for looks in (solved, empty)]
+    CASES = [(solved, phase) for phase in NOTEBOOKS] + [(empty, phase) for phase in PHASES]
 else:
     CASES = [pytest.param(None, None, id="none", marks=pytest.mark.skip(
         reason="no notebook was opened in a browser: there is no Chromium here, or no playwright. On Debian: "

@@ -3,7 +3,7 @@ import re
 
 import pytest
 
-from course import PHASES, ROOT, build
+from course import NOTEBOOKS, ROOT, build
 
 FENCED = re.compile(r"^( *)(```|~~~).*?^\1\2", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"(?<!!)\[((?:!\[[^\]]*\]\([^)]*\)|[^\[\]])*)\]\([^)]*\)|<a\b[^>]*>(.*?)</a>", re.DOTALL)
@@ -11,7 +11,7 @@ PICTURE = re.compile(r"!\[([^\]]*)\]\([^)]*\)|<img\b([^>]*)>", re.DOTALL)
 ALT = re.compile(r"""\balt=["']([^"']+)["']""")
 VAGUE = {"", "here", "this", "there", "link", "this link", "click here", "click", "read more", "more", "page",
          "this page", "see here"}
-PAGES = [*PHASES, "README.md", "docs/training.md", "data/README.md"]
+PAGES = [*NOTEBOOKS, "README.md", "docs/training.md", "data/README.md"]
 
 
 def test_all_pages_of_docs_are_read():
@@ -43,7 +43,7 @@ def wrong(text):
 
 @pytest.mark.parametrize("page", PAGES)
 def test_the_page_can_be_read_aloud(page):
-    if page in PHASES:
+    if page in NOTEBOOKS:
         cells = build.source_notebook(page).cells
         text = "\n\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
     else:
