@@ -104,7 +104,6 @@ def anatomy(model, ids):
 
     Parameters that two parts share count for the first. Raises `ValueError` as `look` does.
     """
-    heads = len(look(model, ids).weights[0])
     halves = [f"blocks.{i}.{part}" for i in range(len(model.blocks))
               for part in ("norm1", "attention", "norm2", "feed_forward")]
     parts, counted, hooks = {}, set(), []
@@ -119,8 +118,9 @@ def anatomy(model, ids):
             part.gives = tuple((result[0] if isinstance(result, tuple) else result).shape)
 
         hooks.append(module.register_forward_hook(note, with_kwargs=True))
-    ids = torch.as_tensor(ids, device=next(model.parameters()).device)[None]  # (1, T)
     try:
+        heads = len(look(model, ids).weights[0])  # calls each part, also where a stand-in's block does not
+        ids = torch.as_tensor(ids, device=next(model.parameters()).device)[None]  # (1, T)
         with _evaluating(model):
             model(ids)
     finally:

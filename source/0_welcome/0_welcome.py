@@ -69,14 +69,14 @@ def watch(model):
     return lambda text: inside.look(model, tokenizer.encode(text)).weights
 
 
-widgets.attention({"before training": watch(newborn), "after training": watch(model)}, "ROMEO:\nO my love",
+widgets.attention({"before training": watch(newborn), "after training": watch(model)}, "O my love, the king",
                   alphabet=tokenizer.chars)
 
 # %% [markdown]
 # ## How it makes up its mind
 #
-# The text passes through one layer after the other. We can ask already on the way what the model would answer, if it
-# had to. Often the first guess is a common letter, and the right one wins later.
+# The text passes through the layers, one after the other, and each of them changes the model's mind a little. We can ask
+# on the way what it would answer if it had to. How early does it know the right letter? And with another beginning?
 
 # %%
 widgets.logit_lens(model, tokenizer, text="What is thy nam")

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from course.bench import widgets as bench
-from helpers import inside, widgets
+from helpers import inside, oracle, widgets
 
 
 @pytest.fixture(scope="module")
@@ -134,6 +134,12 @@ def test_architecture_measures_the_model(made):
     anatomy = inside.anatomy(model, [0])
     assert anatomy.parts["head"].parameters == V and anatomy.parts["token_embedding"].parameters == 16 * V
     assert sum(part.parameters for part in anatomy.parts.values()) == anatomy.parameters
+
+
+def test_architecture_measures_a_stand_in():
+    """PyTorch's layer does the work of its blocks, so that a run calls no part of them."""
+    anatomy = inside.anatomy(oracle.TinyLLM(9, 12, 3, 2, 8), [1, 2, 3])
+    assert {part.gives for name, part in anatomy.parts.items() if name.startswith("blocks.")} == {(1, 3, 12)}
 
 
 # ---- blocks ---------------------------------------------------------------------------------------------------------
