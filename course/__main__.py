@@ -18,6 +18,7 @@ COMMANDS = {
     "search": "try other numbers for the training recipe  [TRIAL ...] [--seeds N]",
     "bands": "measure which losses are normal, for data/normal_losses.json",
     "welcome": "train the model of 0_welcome again, into data/welcome_model.pt  [--epochs N]",
+    "pictures": "draw the pictures of README again, with the model of 0_welcome",
     "sample-play": "write data/sample_play.txt again, from its grammar",
 }
 
