@@ -10,10 +10,7 @@ import time
 import urllib.request
 from pathlib import Path
 
-try:
-    from playwright.sync_api import TimeoutError
-except ImportError:  # then nothing below is used
-    pass
+from playwright.sync_api import TimeoutError
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = ("--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "

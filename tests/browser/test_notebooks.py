@@ -8,15 +8,11 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import sync_playwright
 
 from browser import lab
 from course import NOTEBOOKS, PHASES, ROOT, build, solve
-
-try:
-    from axe_playwright_python.sync_playwright import Axe
-    from playwright.sync_api import sync_playwright
-except ImportError:
-    sync_playwright = None
 
 TODO = re.compile(r"(waiting for )?TODO \d+\b")
 # ipywidgets gives the handle of a slider no name; the label stands beside it.
@@ -118,13 +114,12 @@ def empty(run, phase):
     assert streams(outputs, "stderr") == [] and page.errors == []
 
 
-if lab.CHROMIUM and sync_playwright:
+if lab.CHROMIUM:
     CASES = [(solved, phase) for phase in NOTEBOOKS] + [(empty, phase) for phase in PHASES]
 else:
     CASES = [pytest.param(None, None, id="none", marks=pytest.mark.skip(
-        reason="no notebook was opened in a browser: there is no Chromium here, or no playwright. On Debian: "
-               "apt-get install chromium fonts-dejavu-core; in .venv, pip install playwright "
-               "axe-playwright-python==0.1.8"))]
+        reason="no notebook was opened in a browser: there is no Chromium here. On Debian: apt-get install chromium "
+               "fonts-dejavu-core"))]
 
 
 @pytest.mark.parametrize("looks, phase", CASES)
