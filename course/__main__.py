@@ -14,6 +14,7 @@ COMMANDS = {
     "test": "run every test, or some of them  [pytest's own arguments]",
     "build": "make notebooks/ from source/  [--check]",
     "solve": "run the solved notebooks into build/solved/  [PHASE ...] [--fast]",
+    "grade": "grade what a class handed in  PHASE SUBMISSIONS  [--help]",
     "bench": "measure: checks, answers, train, generate, widgets  [--help]",
     "search": "try other numbers for the training recipe  [TRIAL ...] [--seeds N]",
     "bands": "measure which losses are normal, for data/normal_losses.json",

@@ -101,7 +101,7 @@ def check(todo, *, pieces=None, forbids=()):
         def public(*answers, seed=None, quiet=False):
             theirs = guard.mend()  # first of all: until then not even isinstance can be trusted
             try:
-                seed = guard.SYSTEM.randrange(2**31) if seed is None else seed
+                seed = guard.fresh_seed() if seed is None else seed
                 with guard.as_found():
                     says, wrong = _judge(function, Trial(todo, seed, forbids), answers, pieces)
                     if isinstance(wrong, Wrong) and guard.has_own(answers, pieces):

@@ -12,6 +12,7 @@ import ctypes
 import io
 import math
 import operator
+import os
 import random
 import sys
 import threading
@@ -135,6 +136,12 @@ def as_found():
         random.setstate(state[1])
         if numpy:
             numpy.random.set_state(state[2])
+
+
+def fresh_seed():
+    """A new seed for each check; while grading one for all, so that the same submission meets the same numbers."""
+    given = os.environ.get("TINYLLM_CHECK_SEED", "")
+    return int(given) if given.isdecimal() else SYSTEM.randrange(2**31)
 
 
 def reset_modes():

@@ -54,7 +54,7 @@ def test_a_class_of_three(phase, tmp_path):
     assert outcome["success"], outcome["log"]
     assert (tmp_path / "notebooks" / phase / f"{phase}.ipynb").read_bytes() == build.notebook_path(phase).read_bytes()
     for student, solved in students.items():
-        submit(phase, tmp_path / "submitted" / student / phase, solved)
+        submit(phase, tmp_path / "grading" / "submitted" / student / phase, solved)
         outcome = api.autograde(phase, student)
         assert outcome["success"], outcome["log"]
     with api.gradebook as gradebook:
@@ -69,17 +69,18 @@ def test_the_instructors_commands(tmp_path):
     build.release(tmp_path / "build")
     own = (f"--course-dir={tmp_path}", f"--CourseDirectory.source_directory={build.SOURCE_NOTEBOOKS}")
     nbgrader("generate_assignment", phase, *own)
-    submit(phase, tmp_path / "submitted" / "ada" / phase, set(points))
-    submit(phase, tmp_path / "submitted" / "bob" / phase, {5})  # the later of two TODOs in one class
+    submit(phase, tmp_path / "grading" / "submitted" / "ada" / phase, set(points))
+    submit(phase, tmp_path / "grading" / "submitted" / "bob" / phase, {5})  # the later of two TODOs in one class
     nbgrader("autograde", phase, *own)
     nbgrader("generate_feedback", phase, *own)
-    gradebook_url = f"sqlite:///{tmp_path / 'gradebook.db'}"
+    gradebook_url = f"sqlite:///{tmp_path / 'grading' / 'gradebook.db'}"
     nbgrader("export", f"--db={gradebook_url}", f"--to={tmp_path / 'grades.csv'}")
 
     with Gradebook(gradebook_url) as gradebook:
         assert scores_of(gradebook, phase, "bob") == {4: 0, 5: points[5]}
     for student, text in {"ada": "TODO 5 passed", "bob": "NotImplementedError"}.items():
-        assert text in (tmp_path / "feedback" / student / phase / f"{phase}.html").read_text(encoding="utf-8")
+        page = tmp_path / "grading" / "feedback" / student / phase / f"{phase}.html"
+        assert text in page.read_text(encoding="utf-8")
     with open(tmp_path / "grades.csv", newline="", encoding="utf-8") as file:
         rows = {row["student_id"]: float(row["score"]) for row in csv.DictReader(file)}
     assert rows == {"ada": sum(points.values()), "bob": points[5]}

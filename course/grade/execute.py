@@ -1,0 +1,238 @@
+"""From a notebook to the same notebook with what its cells printed: a pure function from bytes to bytes.
+
+It needs no gradebook and no folder, so that any `concurrent.futures.Executor` can run it, on this machine or another.
+A cell that ends its kernel, or never ends, costs that cell: the next one gets a new kernel in which all others
+ran again. What every cell came to stands in the notebook's metadata, under "grading":
+
+    {"cells": {"test-11": {"status": "ok" | "error" | "stuck" | "ended" | "not run" | "not needed", "seconds": 0.12}},
+     "changed": ["torch.allclose"], "seconds": 3.1}
+
+The course's cells for looking and playing run only where an answer or a test uses a name that they make.
+"""
+import ast
+import base64
+import binascii
+import dataclasses
+import hashlib
+import json
+import time
+
+import nbformat
+from nbformat.v4 import output_from_msg
+
+from course.grade import watch
+from course.grade.sandbox import Kernel, KernelGone
+
+PICTURES = {"image/png": b"\x89PNG\r\n\x1a\n", "image/jpeg": b"\xff\xd8\xff"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Limits:
+    """What one submission may use."""
+    seconds: int = 300  # for all its cells
+    cell_seconds: int = 60
+    memory: int = 4 * 2**30  # bytes of address space; PyTorch alone takes 0.6 GB of it
+    output: int = 200_000  # characters that are kept of one cell's output, pictures apart
+    fast: bool = False  # fork the kernel from a process that has PyTorch loaded
+    unsafe: bool = False  # no sandbox at all
+
+
+def execute(notebook, limits=Limits()):
+    """notebook: bytes of a notebook, version 4 -> bytes of the notebook with its outputs."""
+    book = nbformat.reads(notebook.decode("utf-8"), as_version=4)
+    seed = int(hashlib.sha256(notebook).hexdigest()[:7], 16)  # the same notebook meets the same random numbers
+    run = Run(book, limits, seed)
+    try:
+        run.all()
+    finally:
+        run.close()
+    book.metadata["grading"] = run.findings()
+    return nbformat.writes(book).encode("utf-8")
+
+
+class Run:
+    """One submission on its way through as many kernels as it needs."""
+
+    def __init__(self, book, limits, seed):
+        self.cells = [cell for cell in book.cells if cell.cell_type == "code"]
+        self.limits, self.seed = limits, seed
+        self.kernel, self.baseline, self.changed = None, None, set()
+        self.outcomes = {}  # id of a cell -> its entry in the findings
+        self.needed = needed(self.cells)
+        self.started = time.monotonic()
+
+    def all(self):
+        """Every cell, in order."""
+        for number, cell in enumerate(self.cells):
+            cell.outputs, cell.execution_count = [], None
+            if cell.id not in self.needed:
+                self.outcomes[cell.id] = {"status": "not needed", "seconds": 0.0}
+                continue
+            before = time.monotonic()
+            try:
+                if self.left() <= 0:
+                    raise TimeoutError
+                self.ready(number)
+                status = self.one(cell, Outputs(cell, self.limits.output))
+            except TimeoutError:
+                status = "stuck" if self.left() > 0 or time.monotonic() - before > 1 else "not run"
+            except KernelGone:
+                status = "ended"
+            if status in ("stuck", "ended", "not run"):
+                cell.outputs = [problem(status, self.limits)]
+                self.close()
+            self.outcomes[cell.id] = {"status": status, "seconds": round(time.monotonic() - before, 3)}
+
+    def ready(self, number):
+        """A kernel in which the cells before this one ran, but for tests and those that ended or never did."""
+        if self.kernel is not None:
+            return
+        self.kernel = Kernel(self.limits)
+        self.kernel.run(f"import os, random\nos.environ['TINYLLM_CHECK_SEED'] = '{self.seed}'\n"
+                        f"random.seed({self.seed})",
+                        30, ignore, silent=True, store_history=False)
+        for cell in self.cells[:number]:
+            if not is_test(cell) and self.outcomes[cell.id]["status"] in ("ok", "error"):
+                self.one(cell, ignore)
+
+    def one(self, cell, say):
+        """Run one cell in the present kernel -> "ok" or "error"."""
+        theirs = is_students(cell)
+        if theirs and self.baseline is None:
+            self.baseline = self.look()
+        reply = self.kernel.run(cell.source, min(self.limits.cell_seconds, self.left()), say, stop_on_error=False)
+        if say is not ignore:
+            cell.execution_count = len(self.outcomes) + 1
+        if theirs or is_test(cell):
+            self.changed.update(watch.differences(self.baseline or {}, self.look()))
+        return "ok" if reply.get("status") == "ok" else "error"
+
+    def look(self):
+        """The watch's answer: {name: number}. Empty if it gave none."""
+        reply = self.kernel.run(watch.LOOK, 10, ignore, silent=True, store_history=False,
+                                user_expressions={"seen": "_look()"})
+        answer = reply.get("user_expressions", {}).get("seen", {}).get("data", {}).get("text/plain", "{}")
+        try:
+            seen = ast.literal_eval(answer)
+        except (ValueError, SyntaxError):
+            return {}
+        return seen if isinstance(seen, dict) else {}
+
+    def left(self):
+        """Seconds that this submission still has."""
+        return self.limits.seconds - (time.monotonic() - self.started)
+
+    def findings(self):
+        return {"cells": self.outcomes, "changed": sorted(self.changed),
+                "seconds": round(time.monotonic() - self.started, 2)}
+
+    def close(self):
+        if self.kernel is not None:
+            self.kernel.close()
+        self.kernel, self.baseline = None, None
+
+
+def needed(cells):
+    """The ids of the cells that must run: all but the course's own pictures and games that no answer builds on."""
+    wanted, ids = set(), set()
+    for cell in reversed(cells):
+        try:
+            nodes = list(ast.walk(ast.parse(cell.source)))
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            nodes = None  # it may use anything, and if it is the course's own, IPython can read it
+        stored = {n.id for n in nodes or [] if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+        stored |= {n.name for n in nodes or [] if isinstance(n, (ast.FunctionDef, ast.ClassDef))}
+        imports = [n for n in nodes or [] if isinstance(n, (ast.Import, ast.ImportFrom))]
+        stored |= {(alias.asname or alias.name).split(".")[0] for n in imports for alias in n.names}
+        if nodes is None and is_students(cell):
+            wanted |= {"*"}
+        if "nbgrader" in cell.metadata or is_students(cell) or nodes is None or stored & wanted or "*" in wanted:
+            ids.add(cell.id)
+            wanted |= {n.id for n in nodes or [] if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
+    return ids
+
+
+def is_test(cell):
+    return bool(cell.metadata.get("nbgrader", {}).get("grade"))
+
+
+def is_students(cell):
+    """Whether a student may have written this cell."""
+    return bool(cell.metadata.get("nbgrader", {}).get("solution") or cell.metadata.get("own"))
+
+
+def ignore(message):
+    """What a replayed cell prints was printed before."""
+
+
+def problem(status, limits):
+    """What stands in place of the output of a cell that did not come to its end."""
+    says = {
+        "stuck": f"This cell did not end within {limits.cell_seconds} seconds. Is there a loop that never ends?",
+        "ended": "This cell ended the whole kernel, perhaps because it needed too much memory.",
+        "not run": f"The time for one submission ({limits.seconds} seconds) was used up before this cell.",
+    }[status]
+    return nbformat.v4.new_output("error", ename="Stopped", evalue=says, traceback=[says])
+
+
+class Outputs:
+    """Takes a kernel's messages and keeps of them, in the cell, what can do no harm: text, errors and pictures."""
+
+    def __init__(self, cell, room):
+        self.cell, self.room, self.clear = cell, room, False
+
+    def __call__(self, message):
+        if message["msg_type"] == "clear_output":
+            self.clear = True
+            return
+        try:
+            output = output_from_msg(message)
+        except Exception:  # not something a notebook shows
+            return
+        output = harmless(output)
+        if output is None:
+            return
+        if self.clear:
+            self.cell.outputs, self.clear = [], False
+        size = len(json.dumps(output))
+        if "data" in output and "image/png" in output.data:
+            size //= 10
+        if size > self.room:
+            if self.room > 0 and output.output_type == "stream":
+                output.text = output.text[: self.room] + "\n... (more output than is kept)\n"
+            elif output.output_type != "error":
+                return
+            else:
+                output.traceback, output.evalue = [], output.evalue[:2000]
+        self.room -= size
+        last = self.cell.outputs[-1] if self.cell.outputs else None
+        if last and output.output_type == "stream" == last.output_type and output.name == last.name:
+            last.text += output.text
+        else:
+            self.cell.outputs.append(output)
+
+
+def harmless(output):
+    """The output with text and real pictures only; None if nothing of it is left."""
+    output.metadata = {}
+    if output.output_type == "stream":
+        output.pop("metadata")
+        output.text = str(output.text)
+        output.name = "stderr" if output.name == "stderr" else "stdout"
+        return output
+    if output.output_type == "error":
+        output.pop("metadata")
+        output.ename, output.evalue = str(output.ename)[:200], str(output.evalue)
+        output.traceback = [str(line) for line in output.traceback]
+        return output
+    kept = {"text/plain": str(output.data["text/plain"])} if "text/plain" in output.data else {}
+    for kind, magic in PICTURES.items():
+        picture = output.data.get(kind)
+        try:
+            body = base64.b64decode(picture, validate=False) if isinstance(picture, str) else b""
+        except (binascii.Error, ValueError):
+            body = b""
+        if body.startswith(magic):
+            kept[kind] = base64.b64encode(body).decode("ascii")
+    output.data = kept
+    return output if kept else None

@@ -1,0 +1,259 @@
+"""What the class handed in, whatever its form: one notebook and one status for each student.
+
+SUBMISSIONS is a folder with a folder for each student, or with a notebook for each, or a zip of one of these as an LMS
+gives it. Only .ipynb files are read, no link is followed, and nothing in SUBMISSIONS is changed. A notebook is
+recognised by its cells, whatever its name.
+"""
+import dataclasses
+import datetime
+import json
+import re
+import stat
+import unicodedata
+import zipfile
+from pathlib import Path, PurePosixPath
+
+import nbformat
+
+from course import PHASES
+from course.build import source_notebook, write
+from course.grade.transplant import kind, names_of, plain
+from course.release import clear
+
+LARGEST = 20 * 2**20  # bytes of one notebook; pictures in its outputs may be many
+MOST = 1000  # files looked at for one student
+# Canvas: ada_12345_67890_notebook.ipynb, with LATE after the name; Moodle: "Ada Lovelace_12345_assignsubmission_file_"
+CANVAS = re.compile(r"^(?P<name>[^_]+?)(?P<late>_LATE)?_\d+_\d+_.*$")
+MOODLE = re.compile(r"_\d+_assignsubmission_.*$")
+
+
+@dataclasses.dataclass
+class Submission:
+    """One student's, with its status: ready, several (ready too), unreadable or missing."""
+    student: str  # the id in the gradebook and in file names
+    name: str  # as it was written in SUBMISSIONS
+    status: str = "missing"
+    why: str = ""
+    time: datetime.datetime | None = None
+    late: bool = False  # the LMS said so
+    cells: list | None = None
+
+
+@dataclasses.dataclass
+class File:
+    """A file that was handed in: `read()` gives its bytes, or `problem` says why it is not read."""
+    name: str
+    time: datetime.datetime
+    read: object
+    problem: str = ""
+
+
+class IntakeError(Exception):
+    """One sentence: what is wrong with SUBMISSIONS."""
+
+
+def collect(submissions, phase):
+    """Every student's Submission, in the order of their names."""
+    path = Path(submissions)
+    if path.is_dir():
+        files = in_folder(path)
+    elif zipfile.is_zipfile(path):
+        files = in_zip(path)
+    elif path.exists():
+        raise IntakeError(f"{path} is neither a folder nor a zip: name the folder with the submissions.")
+    else:
+        raise IntakeError(f"There is no {path}: name the folder, or the zip, with the submissions.")
+    found = [choose(name, late, some, phase) for (name, late), some in sorted(by_student(files, phase).items())]
+    if not found:
+        raise IntakeError(f"{path} holds no submissions: it needs a folder or a notebook for each student.")
+    return with_ids(found)
+
+
+def in_folder(folder):
+    """[(path below the folder, File)]; links are named, not followed."""
+    files = []
+    for path in sorted(folder.rglob("*")):
+        below = PurePosixPath(*path.relative_to(folder).parts)
+        state = path.lstat()
+        time = datetime.datetime.fromtimestamp(state.st_mtime, datetime.timezone.utc)
+        if stat.S_ISLNK(state.st_mode):
+            files.append((below, File(path.name, time, None, "is a link")))
+        elif stat.S_ISDIR(state.st_mode):
+            files.append((below / ".", None))
+        elif not stat.S_ISREG(state.st_mode):
+            files.append((below, File(path.name, time, None, "is not a file")))
+        elif state.st_size > LARGEST:
+            files.append((below, File(path.name, time, None, too_large(state.st_size))))
+        else:
+            files.append((below, File(path.name, time, path.read_bytes)))
+    return files
+
+
+def in_zip(path):
+    """The same from a zip; nothing is unpacked to the disk."""
+    files = []
+    archive = zipfile.ZipFile(path)
+    for entry in archive.infolist():
+        below = PurePosixPath(entry.filename.replace("\\", "/"))
+        if below.is_absolute() or ".." in below.parts or not below.parts:
+            continue  # no LMS makes such a name
+        if entry.is_dir():
+            files.append((below / ".", None))
+            continue
+        time = datetime.datetime(*entry.date_time).astimezone()
+        problem = ""
+        if stat.S_ISLNK(entry.external_attr >> 16):
+            problem = "is a link"
+        elif entry.file_size > LARGEST:
+            problem = too_large(entry.file_size)
+        elif entry.flag_bits & 1:
+            problem = "is locked with a password"
+        files.append((below, File(below.name, time, lambda entry=entry: unpacked(archive, entry), problem)))
+    tops = {below.parts[0] for below, _ in files}
+    if len(tops) == 1 and all(len(below.parts) > 1 or file is None for below, file in files):
+        inner = [(PurePosixPath(*below.parts[1:]), file) for below, file in files if len(below.parts) > 1]
+        if any(len(below.parts) > 1 for below, _ in inner):  # one folder round all the students' folders
+            return inner
+    return files
+
+
+def unpacked(archive, entry):
+    """A zip's member, not longer than it says it is."""
+    with archive.open(entry) as file:
+        body = file.read(LARGEST + 1)
+    if len(body) > LARGEST:
+        raise ValueError(too_large(len(body)))
+    return body
+
+
+def too_large(size):
+    return f"is too large ({size / 2**20:.0f} MB; at most {LARGEST // 2**20})"
+
+
+def by_student(files, phase):
+    """{(name, late): [File]}"""
+    students = {}
+    for below, file in files:
+        top = below.parts[0]
+        if top.startswith((".", "__MACOSX")):
+            continue
+        late = False
+        if len(below.parts) > 1 or file is None:
+            name = MOODLE.sub("", top)
+        elif top.lower().endswith(".ipynb"):
+            name = top[: -len(".ipynb")]
+            if canvas := CANVAS.match(name):
+                name, late = canvas["name"], bool(canvas["late"])
+            else:
+                name = name.removesuffix(f"_{phase}") or name
+        else:
+            continue
+        some = students.setdefault(name, [late, []])
+        some[0] = some[0] or late
+        if file is not None and not any(part.startswith((".", "__MACOSX")) for part in below.parts[1:]):
+            some[1].append(file)
+    return {(name, late): some for name, (late, some) in students.items()}
+
+
+def choose(name, late, files, phase):
+    """The notebook of this phase among a student's files; of several the one handed in last."""
+    submission, fitting, unreadable, others = Submission("", name, late=late), [], [], []
+    for file in files[:MOST]:
+        if not file.name.lower().endswith(".ipynb"):
+            others.append(f"{file.name} is not a notebook (.ipynb)")
+            continue
+        try:
+            if file.problem:
+                raise ValueError(file.problem)
+            cells = cells_of(file.read())
+        except (ValueError, OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError) as problem:
+            unreadable.append(f"{file.name} {problem}")
+            continue
+        match phase_of(cells):
+            case None:
+                unreadable.append(f"{file.name} is not a notebook of this course")
+            case theirs if theirs == phase:
+                fitting.append((file.time, file.name, cells))
+            case theirs:
+                others.append(f"{file.name} is the notebook {theirs}")
+    if fitting:
+        submission.time, chosen, submission.cells = max(fitting, key=lambda found: found[:2])
+        several = len({json.dumps(cells) for _, _, cells in fitting}) > 1
+        submission.status = "several" if several else "ready"
+        submission.why = f"{len(fitting)} notebooks were handed in; {chosen}, the latest, was taken" if several else ""
+    else:
+        submission.status = "unreadable" if unreadable else "missing"
+        submission.why = "; ".join((unreadable + others)[:5]) or "nothing was handed in"
+    return submission
+
+
+def cells_of(body):
+    """The cells of a notebook, in a form that holds whatever else is in it; ValueError says what is wrong."""
+    if not body.strip():
+        raise ValueError("is empty")
+    try:
+        book = json.loads(body.decode("utf-8-sig"))
+    except (ValueError, RecursionError):
+        raise ValueError("is not a notebook: it is not JSON") from None
+    if not isinstance(book, dict) or not isinstance(book.get("cells"), list):
+        raise ValueError("is not a notebook: it has no cells")
+    if book.get("nbformat") != 4:
+        version = str(book.get("nbformat"))[:20]
+        raise ValueError(f"has the notebook format {version}, not 4: save it again in JupyterLab")
+    return [plain(cell) for cell in book["cells"] if isinstance(cell, dict)]
+
+
+def phase_of(cells):
+    """The phase whose cells these are; None if they are none of the course's."""
+    marks = {cell["grade_id"] for cell in cells} | {cell["id"] for cell in cells}
+    defined = set().union(*(names_of(cell["source"]) for cell in cells if cell["type"] == "code"))
+    by_marks = {phase: len(marks & ids) for phase, (ids, _) in signatures().items()}
+    by_names = {phase: len(defined & names) for phase, (_, names) in signatures().items()}
+    for counts in (by_marks, by_names):
+        best = max(counts, key=counts.get)
+        if counts[best]:
+            return best
+    return None
+
+
+_signatures = {}
+
+
+def signatures():
+    """{phase: (the ids of its graded cells, the names its answers define)}"""
+    if not _signatures:
+        for phase in PHASES:
+            graded = [cell for cell in source_notebook(phase).cells if kind(cell) in ("solution", "test")]
+            names = set().union(*(names_of(clear(cell.source)) for cell in graded if kind(cell) == "solution"))
+            _signatures[phase] = {cell.id for cell in graded}, names
+    return _signatures
+
+
+def with_ids(submissions):
+    """Give each student an id that can be a folder's name anywhere, different for each."""
+    taken = set()
+    for submission in submissions:
+        name = unicodedata.normalize("NFC", submission.name)
+        plain_name = re.sub(r"[^\w.@-]+", "_", name).strip("._-")[:80] or "student"
+        student, number = plain_name, 1
+        while student.casefold() in taken:
+            number += 1
+            student = f"{plain_name}-{number}"
+        taken.add(student.casefold())
+        submission.student = student
+    return submissions
+
+
+def put(submission, phase, submitted):
+    """Write a notebook that is surely well-formed, and the time, where nbgrader looks for them."""
+    folder = submitted / submission.student / phase
+    book, ids = nbformat.v4.new_notebook(), set()
+    for number, cell in enumerate(submission.cells):
+        make = nbformat.v4.new_code_cell if cell["type"] == "code" else nbformat.v4.new_markdown_cell
+        metadata = {"nbgrader": {"grade_id": cell["grade_id"]}} if cell["grade_id"] else {}
+        own = cell["id"] if re.fullmatch(r"[\w-]{1,64}", cell["id"]) and cell["id"] not in ids else f"cell-{number}"
+        ids.add(own)
+        book.cells.append(make(cell["source"], metadata=metadata, id=own))
+    write(folder / f"{phase}.ipynb", (nbformat.writes(book) + "\n").encode("utf-8", "replace"))
+    write(folder / "timestamp.txt", submission.time.astimezone(datetime.timezone.utc)
+          .strftime("%Y-%m-%d %H:%M:%S UTC\n").encode())
