@@ -1,6 +1,7 @@
 """nbgrader's settings: where things lie, that a TODO's stub names its number, and that grading is safe."""
 from nbgrader.preprocessors import AssignLatePenalties, CheckCellMetadata, SaveAutoGrades
 
+from course.grade import gradebook  # noqa: F401  opens SQLite so that readers and a writer do not wait
 from course.grade.feedback import FeedbackPage
 from course.grade.steps import RunSandboxed, StrictScores, Transplant
 from course.release import PREPROCESSORS
@@ -14,7 +15,6 @@ c.GenerateAssignment.preprocessors = PREPROCESSORS
 c.CourseDirectory.submitted_directory = "grading/submitted"
 c.CourseDirectory.autograded_directory = "grading/autograded"
 c.CourseDirectory.feedback_directory = "grading/feedback"
-c.CourseDirectory.db_url = "sqlite:///grading/gradebook.db?timeout=60"
 c.CourseDirectory.include = ["*.ipynb"]  # nothing else of a submission is copied anywhere
 c.Autograde.sanitize_preprocessors = [Transplant]
 c.Autograde.autograde_preprocessors = [

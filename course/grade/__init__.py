@@ -9,7 +9,7 @@ report.
     feedback.py    a page for each student;  report.py  grades.csv, report.html, and the forms of Canvas and Moodle
     gradebook.py   nbgrader's gradebook
 
-Everything of one class lies in one folder (grading/, or --into). A run that was stopped goes on where it was.
+Everything of one class lies in one folder (the course's, or --into). A run that was stopped goes on where it was.
 """
 import argparse
 import concurrent.futures
@@ -68,7 +68,7 @@ def arguments(argv):
     parser.add_argument("--seconds", type=int, default=Limits.seconds, help="for one submission (%(default)s)")
     parser.add_argument("--cell-seconds", type=int, default=Limits.cell_seconds, help="for one cell (%(default)s)")
     parser.add_argument("--due", metavar="'2026-12-01 23:59'", help="when it was due, in this machine's time zone")
-    parser.add_argument("--into", metavar="FOLDER", default=str(ROOT / "grading"),
+    parser.add_argument("--into", metavar="FOLDER", default=str(ROOT),
                         help="the class' folder (%(default)s)")
     parser.add_argument("--db", metavar="URL", help="another gradebook: postgresql+psycopg://user@host/name")
     parser.add_argument("--scheduler", metavar="tcp://HOST:PORT", help="run on a Dask cluster")

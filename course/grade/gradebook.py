@@ -1,4 +1,12 @@
-"""nbgrader's gradebook and folders of one class. Only the coordinator touches them, one student at a time."""
+"""nbgrader's gradebook and folders of one class. Only the coordinator touches them, one student at a time.
+
+    FOLDER/gradebook.db          the gradebook, unless another is named
+    FOLDER/grading/submitted/    what was handed in, in nbgrader's form
+                   executed/     what it came to when it ran, each once
+                   autograded/   the same with its scores, as Formgrader shows it
+                   feedback/     a page for each student
+                   reports/      grades.csv and report.html of each phase
+"""
 import datetime
 import sqlite3
 import warnings
@@ -6,6 +14,8 @@ import warnings
 import nbformat
 from nbgrader.api import Gradebook, MissingEntry
 from nbgrader.apps import NbGraderAPI
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
 from sqlalchemy.exc import SAWarning
 from traitlets.config import Config
 from traitlets.config.loader import PyFileConfigLoader
@@ -18,25 +28,25 @@ from course.grade.intake import IntakeError
 warnings.filterwarnings("ignore", category=SAWarning, module=r"nbgrader\.api")
 
 
+@event.listens_for(Engine, "connect")
+def patient(connection, record):
+    """Readers and one writer do not wait for each other; two writers wait in turn, up to a minute."""
+    if isinstance(connection, sqlite3.Connection):
+        connection.execute("PRAGMA busy_timeout=60000")
+        connection.execute("PRAGMA journal_mode=WAL")
+
+
 class Classroom:
     """One class: its folder, its gradebook, and nbgrader with the course's settings."""
 
-    def __init__(self, folder, url=None):
-        self.folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
-        if url is None:
-            database = folder / "gradebook.db"
-            with sqlite3.connect(database) as connection:  # readers and one writer do not wait for each other
-                connection.execute("PRAGMA journal_mode=WAL")
-            connection.close()
-            url = f"sqlite:///{database}?timeout=60"
-        self.url = url
+    def __init__(self, root, url=None):
+        self.folder = root / "grading"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.url = url or f"sqlite:///{root / 'gradebook.db'}"
         config = PyFileConfigLoader(str(ROOT / "nbgrader_config.py")).load_config()
         config.CourseDirectory.update(Config({
-            "root": str(folder), "db_url": url, "source_directory": str(build.SOURCE_NOTEBOOKS),
-            "submitted_directory": "submitted", "autograded_directory": "autograded", "feedback_directory": "feedback",
-            "release_directory": str(folder / "released")}))
-        config.RunSandboxed.store = "executed"
+            "root": str(root), "db_url": self.url, "source_directory": str(build.SOURCE_NOTEBOOKS),
+            "release_directory": str(self.folder / "released")}))
         config.NbGraderAPI.log_level = config.Application.log_level = "ERROR"
         self.api = NbGraderAPI(config=config)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import nbformat
 from nbgrader.converters.base import NbGraderException
 from nbgrader.preprocessors import NbGraderPreprocessor
-from traitlets import Bool, Unicode
+from traitlets import Bool
 
 from course import PHASES
 from course.build import write
@@ -39,12 +39,12 @@ def transplanted(nb, phase):
 
 class RunSandboxed(NbGraderPreprocessor):
     """Runs the notebook in a sandbox, or takes from the store what it came to when it ran before."""
-    store = Unicode("grading/executed", help="where results are kept, below the course's root").tag(config=True)
     unsafe = Bool(False, help="run without a sandbox where there is none").tag(config=True)
 
     def preprocess(self, nb, resources):
         raw = to_run(nb)
-        done = Path(self.store) / f"{key_of(raw)}.ipynb"
+        grading = Path(resources["metadata"]["path"]).parents[2]  # of grading/autograded/STUDENT/PHASE
+        done = grading / "executed" / f"{key_of(raw)}.ipynb"
         if not done.is_file():
             if not self.unsafe:
                 try:

@@ -22,7 +22,7 @@ def grade(submissions, into, *options):
 
 
 def rows(into):
-    with open(into / "reports" / PHASE / "grades.csv", newline="", encoding="utf-8") as file:
+    with open(into / "grading" / "reports" / PHASE / "grades.csv", newline="", encoding="utf-8") as file:
         return {row["name"]: row for row in csv.DictReader(file)}
 
 
@@ -55,8 +55,8 @@ def table(everybody):
 @pytest.mark.parametrize("name", CLASS)
 def test_each_student(everybody, table, name):
     case, row = CLASS[name], table[name]
-    page = everybody / "class" / "feedback" / row["student"] / PHASE / f"{PHASE}.html"
-    report = (everybody / "class" / "reports" / PHASE / "report.html").read_text(encoding="utf-8")
+    page = everybody / "class" / "grading" / "feedback" / row["student"] / PHASE / f"{PHASE}.html"
+    report = (everybody / "class" / "grading" / "reports" / PHASE / "report.html").read_text(encoding="utf-8")
     about = report.split(f"<tr><td>{name}</td>")[1].split("</tr>")[0]
     assert row["status"] == case.status, row
     assert case.note in about
@@ -82,22 +82,23 @@ def test_no_page_holds_a_script_or_a_hidden_test(everybody):
         text = page.read_text(encoding="utf-8")
         assert "<script" not in text and "http" not in text.replace("http-equiv", "")
         assert "HIDDEN TESTS" not in text and str(ROOT) not in text
-    message = everybody / "class" / "feedback" / "script-in-message" / PHASE / f"{PHASE}.html"
+    message = everybody / "class" / "grading" / "feedback" / "script-in-message" / PHASE / f"{PHASE}.html"
     assert "&lt;script&gt;alert(1)" in message.read_text(encoding="utf-8")
 
 
 def test_again_does_only_what_is_left_and_changes_nothing(everybody):
     """The same class a second time: the same grades and the same pages, byte for byte; a new student is added."""
     into = everybody / "class"
-    before = {path: path.read_bytes() for path in (into / "feedback").rglob("*.html")}
-    first, executed = rows(into), {path.stat().st_mtime_ns for path in (into / "executed").iterdir()}
+    before = {path: path.read_bytes() for path in (into / "grading" / "feedback").rglob("*.html")}
+    results = into / "grading" / "executed"
+    first, executed = rows(into), {path.stat().st_mtime_ns for path in results.iterdir()}
     hand_in(everybody / "submissions", {"newcomer": CLASS["half"]})
     outcome = grade(everybody / "submissions", into, "--fast")
     assert outcome.returncode == 0, outcome.stderr[-3000:]
     assert {path: path.read_bytes() for path in before} == before
     again = rows(into)
     assert again.pop("newcomer")["score"] == "2" and again == first
-    assert executed == {path.stat().st_mtime_ns for path in (into / "executed").iterdir()}  # the same work as `half`
+    assert executed == {path.stat().st_mtime_ns for path in results.iterdir()}  # the same work as `half`
 
 
 def test_a_fresh_run_without_fast_gives_the_same(everybody, tmp_path):
@@ -108,7 +109,7 @@ def test_a_fresh_run_without_fast_gives_the_same(everybody, tmp_path):
     first = rows(everybody / "class")
     for name, row in rows(tmp_path / "class").items():
         assert row == first[name]
-        page = f"feedback/{row['student']}/{PHASE}/{PHASE}.html"
+        page = f"grading/feedback/{row['student']}/{PHASE}/{PHASE}.html"
         assert (tmp_path / "class" / page).read_bytes() == (everybody / "class" / page).read_bytes()
 
 
@@ -151,5 +152,5 @@ def test_no_kernel_is_left(everybody):
     """Every sandbox that was made is gone."""
     listing = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True).stdout
     assert not [line for line in listing.splitlines() if line.startswith("bwrap") and "kernel.py" in line]
-    executed = next((everybody / "class" / "executed").iterdir())
+    executed = next((everybody / "class" / "grading" / "executed").iterdir())
     assert json.loads(executed.read_text(encoding="utf-8"))["metadata"]["grading"]

@@ -73,12 +73,12 @@ def test_the_instructors_commands(tmp_path):
     submit(phase, tmp_path / "grading" / "submitted" / "bob" / phase, {5})  # the later of two TODOs in one class
     nbgrader("autograde", phase, *own)
     nbgrader("generate_feedback", phase, *own)
-    gradebook_url = f"sqlite:///{tmp_path / 'grading' / 'gradebook.db'}"
+    gradebook_url = f"sqlite:///{tmp_path / 'gradebook.db'}"
     nbgrader("export", f"--db={gradebook_url}", f"--to={tmp_path / 'grades.csv'}")
 
     with Gradebook(gradebook_url) as gradebook:
         assert scores_of(gradebook, phase, "bob") == {4: 0, 5: points[5]}
-    for student, text in {"ada": "TODO 5 passed", "bob": "NotImplementedError"}.items():
+    for student, text in {"ada": "TODO 5: right, 2 of 2 points", "bob": "TODO 4: not yet right, 0 of 2 points"}.items():
         page = tmp_path / "grading" / "feedback" / student / phase / f"{phase}.html"
         assert text in page.read_text(encoding="utf-8")
     with open(tmp_path / "grades.csv", newline="", encoding="utf-8") as file:
