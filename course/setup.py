@@ -125,7 +125,8 @@ def requirements(text=None):
     """What environment.yml's pip section lists: (torch's line, pip options for it, the other packages)."""
     if text is None:
         text = (ROOT / "environment.yml").read_text(encoding="utf-8")
-    lines = [line.strip()[2:].strip() for line in text.split("- pip:")[1].splitlines() if line.strip().startswith("- ")]
+    lines = [re.sub(r"\s+#.*", "", line) for line in text.split("- pip:")[1].splitlines()]  # without comments
+    lines = [line.strip()[2:].strip() for line in lines if line.strip().startswith("- ")]
     options = [word for line in lines if line.startswith("-") for word in line.split()]
     packages = [line for line in lines if not line.startswith("-")]
     torch = next(line for line in packages if re.match(r"torch\b", line))

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 from course import ROOT, setup
 
@@ -117,6 +118,8 @@ def test_requirements_are_read_from_environment_yml():
     assert torch.startswith("torch==")
     assert options == ["--extra-index-url", "https://download.pytorch.org/whl/cpu"]
     assert {"jupyterlab", "ipywidgets", "matplotlib", "requests", "nbgrader"} <= {p.split(">")[0] for p in others}
+    for package in [torch, *others]:  # pip refuses a line with a comment behind it
+        Requirement(package)
 
 
 def test_the_running_environment_is_wired():
