@@ -2,11 +2,15 @@
 
 `generate` reads the whole text again for each new character. But a character that is already there has the same key
 and the same value as before: nothing after it can change them, because attention only looks back. `generate` here
-computes each of them once and keeps them, up to the model's `max_len`. It does the arithmetic of a `TinyLLM` itself,
-from the learner's weights, because for a single position most of the time goes into calling modules.
+has the learner's model read the prompt, keeps the keys and values, and from then on computes one position at a time,
+up to the model's `max_len`.
+
+For a single position PyTorch spends most of its time on finding out what is to be done with a few numbers. NumPy asks
+less, and the same memory can belong to an array of the one and a tensor of the other. So the products are NumPy's here,
+and PyTorch does what NumPy has no function for.
 """
+import numpy as np
 import torch
-import torch.nn.functional as F
 
 
 def generate(model, ids, max_new_tokens, temperature=1.0, top_k=None):
@@ -14,7 +18,8 @@ def generate(model, ids, max_new_tokens, temperature=1.0, top_k=None):
 
     ids (B, T) -> (B, T + max_new_tokens). With temperature 0 the result is the same, id for id; otherwise it is drawn
     from the same distribution. Once the text is longer than `model.max_len` every position gets another place with
-    each new character, so that nothing can be kept: from there on it is as slow as the learner's own.
+    each new character, so that nothing can be kept: from there on it is as slow as the learner's own. So it is
+    throughout for a model whose forward does more than the course's, and for one that is neither float32 nor float64.
     Raises `ValueError` for an empty prompt, top_k < 1, and a negative max_new_tokens or temperature.
     """
     if max_new_tokens < 0 or temperature < 0 or (top_k is not None and top_k < 1) or ids.shape[1] == 0:
@@ -23,7 +28,7 @@ def generate(model, ids, max_new_tokens, temperature=1.0, top_k=None):
     was_training, threads = model.training, torch.get_num_threads()
     model.eval()
     try:
-        with torch.inference_mode():  # no_grad, and less bookkeeping still: a third less time
+        with torch.inference_mode():  # no_grad, and less bookkeeping still
             longer = extended(model, ids, max_new_tokens, temperature, top_k)
     finally:
         torch.set_num_threads(threads)
@@ -33,32 +38,46 @@ def generate(model, ids, max_new_tokens, temperature=1.0, top_k=None):
 
 def extended(model, ids, max_new_tokens, temperature, top_k):
     """ids (B, T) and what comes after them, in the present mode."""
-    memory, first, threads = Memory(model, len(ids)), ids[:, :1], torch.get_num_threads()
-    # A model whose forward does more than the course's is left to do it.
-    keeps = torch.allclose(memory.logits(first), model(first)[:, -1], rtol=1e-3, atol=1e-4)
-    for _ in range(max_new_tokens):
-        if keeps and ids.shape[1] <= model.max_len:
-            logits = memory.logits(ids)  # (B, V), for the character after the last one
-            if len(ids) == 1:  # from now on one position at a time: too little work for several threads
-                torch.set_num_threads(1)
+    (batch, length), threads, memory = ids.shape, torch.get_num_threads(), None
+    text = np.concatenate([array(ids), np.empty((batch, max_new_tokens), np.int64)], axis=1)
+    for end in range(length, length + max_new_tokens):
+        if memory and end <= model.max_len:
+            torch.set_num_threads(1)  # too little work for several
+            logits = memory.logits(text[:, end - 1])  # (B, V), for the character after the last one
         else:
             torch.set_num_threads(threads)
-            logits = model(ids[:, -model.max_len:])[:, -1]
-        ids = torch.cat([ids, pick(logits, temperature, top_k)], dim=1)
-    return ids
+            seen = torch.from_numpy(text[:, max(0, end - model.max_len):end]).to(ids.device)
+            logits, normed = read(model, seen)
+            if end == length < model.max_len and max_new_tokens > 1:
+                memory = Memory.of(model, seen, normed, logits)
+            logits = array(logits.double())
+        text[:, end] = pick(logits, temperature, top_k)
+    return torch.from_numpy(text).to(ids.device)
+
+
+def read(model, ids):
+    """What the model says after ids (B, T): the logits (B, V), and on the way what each block's norm1 gave (B, T, C)."""
+    normed = []
+    hooks = [block.norm1.register_forward_hook(lambda module, given, result: normed.append(result))
+             for block in model.blocks]
+    try:
+        return model(ids)[:, -1], normed
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def pick(logits, temperature, top_k):
-    """The next id for each row: logits (B, V) -> (B, 1)."""
+    """The next id for each row: logits (B, V) -> (B,)."""
     if top_k is not None and top_k < logits.shape[-1]:
-        least = logits.topk(top_k).values[:, -1:]
-        logits = logits.masked_fill(logits < least, float("-inf"))
+        least = np.sort(logits)[:, -top_k, None]  # (B, 1): the worst of the best
+        logits = np.where(logits < least, -np.inf, logits)
     if temperature > 0:
-        # Of probabilities divided by exponentially distributed noise, the largest is at id i as often as i is likely.
-        # torch.multinomial does the same, and takes twice as long because it looks at what it is given.
-        logits = (logits / temperature).softmax(dim=-1)
-        logits = logits / torch.empty_like(logits).exponential_()
-    return logits.argmax(dim=-1, keepdim=True)
+        # Of probabilities divided by exponentially distributed noise, the largest is at id i as often as i is likely;
+        # so it is of their logarithms, which need no softmax. torch.multinomial does the same, and takes three times
+        # as long. The noise is PyTorch's, so that torch.manual_seed still decides.
+        logits = logits / temperature - torch.empty(logits.shape).exponential_().log_().numpy()
+    return logits.argmax(axis=-1)
 
 
 class Memory:
@@ -68,55 +87,72 @@ class Memory:
     them; queries, keys and values as one product; and the queries already divided by the root of their length.
     """
 
-    def __init__(self, model, batch):
-        self.seen = 0  # characters whose keys and values are there
-        channels = model.final_norm.normalized_shape[0]
-        some = model.final_norm.weight.new_zeros(1, model.max_len, channels)
-        ids = torch.arange(model.head.out_features, device=some.device)
-        self.embedding = model.token_embedding(ids)  # (V, C)
-        self.places = model.positional_encoding(some)[0]  # (max_len, C): the position alone
+    @classmethod
+    def of(cls, model, ids, normed, logits):
+        """A memory of ids (B, T), from what `read` has found; None where its next logits would not be the model's."""
+        if len(normed) != len(model.blocks) or logits.dtype not in (torch.float32, torch.float64):
+            return None
+        memory = cls(model, normed)
+        memory.seen -= 1  # the last position once more, by the arithmetic of `logits`: is it the model's?
+        same = np.allclose(memory.logits(array(ids[:, -1])), array(logits), rtol=1e-3, atol=1e-4)
+        return memory if same else None
+
+    def __init__(self, model, normed):
+        batch, self.seen, channels = normed[0].shape  # seen: characters whose keys and values are there
+        some = normed[0].new_zeros(1, model.max_len, channels)
+        self.embedding = array(model.token_embedding(torch.arange(model.head.out_features, device=some.device)))
+        self.places = array(model.positional_encoding(some)[0])  # (max_len, C): the position alone
         self.blocks = []
-        for block in model.blocks:
+        for block, x in zip(model.blocks, normed):
             a, f = block.attention, block.feed_forward
             heads = a(some[:, :1])[1].shape[1]  # its weights are (B, H, T, T): whatever it calls that number
-            past = some.new_empty(2, batch, heads, model.max_len, channels // heads)  # keys and values
+            past = np.empty((2, batch, heads, model.max_len, channels // heads), self.places.dtype)  # keys and values
+            for kept, layer in zip(past, (a.k_proj, a.v_proj)):
+                kept[:, :, :self.seen] = array(layer(x).unflatten(-1, (heads, -1)).transpose(1, 2))
             scale = (channels // heads) ** -0.5
-            qkv = (torch.cat([a.q_proj.bias * scale, a.k_proj.bias, a.v_proj.bias]),
-                   torch.cat([a.q_proj.weight * scale, a.k_proj.weight, a.v_proj.weight]).T)
-            self.blocks.append((norm(block.norm1), qkv, past, linear(a.out_proj),
-                                norm(block.norm2), linear(f.expand), linear(f.project)))
-        self.last = norm(model.final_norm), linear(model.head)
+            qkv = (torch.cat([a.q_proj.weight * scale, a.k_proj.weight, a.v_proj.weight]),
+                   torch.cat([a.q_proj.bias * scale, a.k_proj.bias, a.v_proj.bias]))
+            self.blocks.append((norm(block.norm1), past, array(qkv[0]).T, array(qkv[1]), *linear(a.out_proj),
+                                norm(block.norm2), *linear(f.expand), *linear(f.project)))
+        self.last = norm(model.final_norm), *linear(model.head)
 
     def logits(self, ids):
-        """The logits after the last of ids (B, T); only the ids that were not there last time are computed."""
-        start, end = min(self.seen, ids.shape[1] - 1), ids.shape[1]
-        batch, new = ids.shape[0], end - start
-        # (B * new, C): the linear layers and norms do not care which text a position belongs to.
-        x = (self.embedding[ids[:, start:]] + self.places[start:end]).flatten(0, 1)
-        # Row i of the mask belongs to position start + i. A single new position may see everything.
-        future = None if new == 1 else ids.new_ones(new, end, dtype=torch.bool).triu(start + 1)
-        for norm1, (b_qkv, w_qkv), past, (b_out, w_out), norm2, (b_up, w_up), (b_down, w_down) in self.blocks:
-            qkv = torch.addmm(b_qkv, torch.layer_norm(x, *norm1), w_qkv)
-            qkv = qkv.view(batch, new, 3, past.shape[2], -1).permute(2, 0, 3, 1, 4)  # (3, B, H, new, D)
-            past[:, :, :, start:end] = qkv[1:]
-            keys, values = past[:, :, :, :end].unbind()
-            scores = qkv[0] @ keys.mT  # (B, H, new, end)
-            if future is not None:
-                scores = scores.masked_fill(future, float("-inf"))
-            out = (scores.softmax(dim=-1) @ values).transpose(1, 2).reshape(x.shape)
-            x = x + torch.addmm(b_out, out, w_out)
-            hidden = F.gelu(torch.addmm(b_up, torch.layer_norm(x, *norm2), w_up))
-            x = x + torch.addmm(b_down, hidden, w_down)
-        self.seen = end
-        final_norm, (bias, weight) = self.last
-        return torch.addmm(bias, torch.layer_norm(x.view(batch, new, -1)[:, -1], *final_norm), weight)
+        """Read one more character of each text, ids (B,), and say what comes next: logits (B, V)."""
+        at, self.seen = self.seen, self.seen + 1
+        x = self.embedding[ids] + self.places[at]  # (B, C)
+        for norm1, past, w_qkv, b_qkv, w_out, b_out, norm2, w_up, b_up, w_down, b_down in self.blocks:
+            heads, _, size = past.shape[2:]
+            qkv = (normalized(x, norm1) @ w_qkv + b_qkv).reshape(-1, 3, heads, size)
+            past[:, :, :, at] = qkv[:, 1:].swapaxes(0, 1)
+            keys, values = past[:, :, :, :self.seen]  # (B, H, T, D) each
+            scores = torch.from_numpy(qkv[:, 0, :, None] @ keys.swapaxes(-1, -2))  # (B, H, 1, T)
+            out = scores.softmax(dim=-1).numpy() @ values  # (B, H, 1, D): nothing to hide, all of it is past
+            x = x + (out.reshape(x.shape) @ w_out + b_out)
+            x = x + (gelu(normalized(x, norm2) @ w_up + b_up) @ w_down + b_down)
+        norm_last, w_head, b_head = self.last
+        return normalized(x, norm_last) @ w_head + b_head
+
+
+def array(tensor):
+    """A tensor's numbers as a NumPy array; in the same memory, where that is the computer's own."""
+    return tensor.detach().cpu().numpy()
 
 
 def norm(layer):
     """What `torch.layer_norm` needs after x."""
-    return layer.normalized_shape, layer.weight, layer.bias, layer.eps
+    return layer.normalized_shape, layer.weight.cpu(), layer.bias.cpu(), layer.eps
+
+
+def normalized(x, norm):
+    """The layer norm of an array."""
+    return torch.layer_norm(torch.from_numpy(x), *norm).numpy()
+
+
+def gelu(x):
+    """x times the share of the normal distribution below x. F.gelu is made for large tensors: here it takes longer."""
+    return x * (0.5 + 0.5 * torch.erf(torch.from_numpy(x * 0.5**0.5)).numpy())
 
 
 def linear(layer):
-    """Bias and weight as `torch.addmm` takes them."""
-    return layer.bias, layer.weight.T
+    """Weight and bias for `x @ weight + bias`."""
+    return array(layer.weight).T, 0.0 if layer.bias is None else array(layer.bias)
