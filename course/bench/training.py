@@ -2,6 +2,7 @@
 
 One JSON object per line, with the machine and all settings, so that any other program can be run beside it.
 """
+import itertools
 import json
 import platform
 import subprocess
@@ -92,18 +93,26 @@ def trained(preset, path, seed):
     ready = time.perf_counter()
     history = session.run(pieces.train)
     wall = time.perf_counter() - ready
-    tokens = session.characters
+    tokens, ms = session.characters, 1000 * wall / session.steps
     last = history["train_loss"][-100:]
     return {
         "seed": seed, "preset": preset.name, "budget_s": preset.budget, "wall_s": round(wall, 1),
         "set_up_s": round(ready - started, 1), "val_loss": round(history["val_loss"][-1], 4),
         "train_loss": round(sum(last) / len(last), 4), "val_losses": [round(loss, 4) for loss in history["val_loss"]],
         "steps": len(history["train_loss"]), "tokens": tokens, "tokens_per_s": round(tokens / wall),
-        "memory_mb": memory_mb(), "parameters": sum(p.numel() for p in model.parameters()),
+        "ms_per_step": round(ms, 1), "loading_share": round(loading_ms(session) / ms, 4), "memory_mb": memory_mb(), "parameters": sum(p.numel() for p in model.parameters()),
         "vocab_size": tokenizer.vocab_size, "characters": len(text), "settings": vars(preset),
         "device": torch.cuda.get_device_name() if device == "cuda" else platform.processor() or platform.machine(),
         "threads": torch.get_num_threads(), "torch": torch.__version__, "python": platform.python_version(),
     }
+
+
+def loading_ms(session, batches=200):
+    """Milliseconds that the loader alone takes for a batch, the learner's `__getitem__` included."""
+    session.sampler.go_on = lambda: True  # the run's time is over, this is not a part of it
+    started = time.perf_counter()
+    taken = sum(1 for _ in itertools.islice(session.train_loader, batches))
+    return 1000 * (time.perf_counter() - started) / taken
 
 
 def memory_mb():

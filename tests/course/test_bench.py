@@ -72,6 +72,7 @@ def test_train_prints_one_json_line_per_seed(text, capfd):
         assert run["steps"] == 18 and run["tokens"] == 18 * 8 * 64 and len(run["val_losses"]) == 2
         assert run["tokens_per_s"] == pytest.approx(run["tokens"] / run["wall_s"], rel=0.2)
         assert run["val_loss"] == run["val_losses"][-1] < 2.6 and 150 < run["memory_mb"] < 2000
+        assert 0 < run["loading_share"] < 0.5 and run["ms_per_step"] > 0
         assert run["settings"]["epochs"] == 2 and run["characters"] == 5550
 
 

@@ -1,8 +1,8 @@
 """A whole run: what it learns, shows and keeps; interrupted, killed, out of time, out of room, with damaged files."""
-import errno
 import math
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -243,16 +243,29 @@ def test_killed_between_two_renames(two):
     assert checkpoints.load(two)["epoch"] == 1
 
 
-def test_a_full_disk_costs_a_line_and_no_checkpoint(two, capsys, monkeypatch):
-    def full(state, file):
-        file.write(b"half")
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    monkeypatch.setattr(torch, "save", full)
-    history = session(two, epochs=3).run(oracle.train)
-    assert len(history["val_loss"]) == 3
-    assert "No checkpoint could be written" in capsys.readouterr().out
-    assert checkpoints.load(two)["epoch"] == 2
-    assert sorted(path.name for path in two.iterdir()) == ["checkpoint.pt", "previous.pt"]
+FULL = """
+import os, sys
+sys.path[:0] = [{tests!r}]
+import test_session
+from helpers import oracle
+run = test_session.session({folder!r}, epochs=4)
+history = run.run(oracle.train)
+print(len(history["val_loss"]), sorted(os.listdir({folder!r})), test_session.checkpoints.load({folder!r})["epoch"])
+"""
+
+
+@pytest.mark.skipif(not shutil.which("bwrap"), reason="bubblewrap, which makes a small disk here, is not installed")
+def test_a_full_disk_costs_a_line_and_no_checkpoint(two, tmp_path):
+    """A real disk with room for two checkpoints and a bit: all that follow are lost, and training goes on."""
+    room, disk = sum(path.stat().st_size for path in two.iterdir()), tmp_path / "disk"
+    disk.mkdir()
+    code = FULL.format(tests=str(Path(__file__).parent), folder=str(disk))
+    outcome = subprocess.run(["bwrap", "--dev-bind", "/", "/", "--size", str(int(1.25 * room)), "--tmpfs", str(disk),
+                              sys.executable, "-c", code], cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)},
+                             capture_output=True, text=True, timeout=100)
+    assert outcome.returncode == 0, outcome.stderr
+    assert outcome.stdout.count("No checkpoint could be written") == 2, outcome.stdout
+    assert outcome.stdout.splitlines()[-1] == "4 ['checkpoint.pt', 'previous.pt'] 2"
 
 
 def test_a_checkpoint_of_another_run_is_refused(two, monkeypatch):
