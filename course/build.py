@@ -6,8 +6,8 @@ A source is one .py in jupytext's percent format. Its cells' short headers
     # %% test="11" points=6      a graded test cell, with ### BEGIN HIDDEN TESTS ... ### END HIDDEN TESTS inside
     # %% locked="imports"        read-only code
 
-become nbgrader's metadata, with the cell's id equal to its grade_id. The badges and the first code cell are
-added here, the same in every notebook. nbgrader's own generate_assignment then makes the learner's notebook.
+become nbgrader's metadata, with the cell's id equal to its grade_id. The links under the title and the first code
+cell are added here, the same in every notebook. nbgrader's own generate_assignment then makes the learner's notebook.
 Same input, same bytes: `--check` and the tests compare them.
 """
 import argparse
@@ -117,7 +117,7 @@ def source_notebook(phase):
     path = ROOT / "source" / phase / f"{phase}.py"
     parsed = jupytext.reads(path.read_text(encoding="utf-8"), fmt="py:percent")
     cells = [expand(cell, path.name) for cell in parsed.cells]
-    cells[0].source = with_badges(cells[0].source, phase)
+    cells[0].source = with_links(cells[0].source, phase)
     setup = nbformat.v4.new_code_cell(SETUP_CELL.replace("{address}", repository()), metadata={"locked": "setup"})
     cells.insert(1, expand(setup, path.name))
     number_repeats(cells)
@@ -176,19 +176,17 @@ def repository():
     return re.search(r'^Repository = "(.+?)/?"$', text, re.MULTILINE).group(1)
 
 
-def with_badges(header, phase):
-    """The header cell with the Colab and Binder badges under its title."""
+def with_links(header, phase):
+    """The header cell with links to Colab and Binder under its title: words, for a badge would be loaded from afar."""
     address = repository()
     notebook = f"notebooks/{phase}/{phase}.ipynb"
     on_github = address.removeprefix("https://github.com/")
-    badges = (
-        "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]"
-        f"(https://colab.research.google.com/github/{on_github}/blob/main/{notebook}) "
-        "[![Open on Binder](https://mybinder.org/badge_logo.svg)]"
-        f"(https://mybinder.org/v2/gh/{on_github}/main?urlpath=lab/tree/{notebook})"
+    links = (
+        f"[Open in Colab](https://colab.research.google.com/github/{on_github}/blob/main/{notebook}) \u00b7 "
+        f"[Open on Binder](https://mybinder.org/v2/gh/{on_github}/main?urlpath=lab/tree/{notebook})"
     )
     title, _, rest = header.partition("\n")
-    return f"{title}\n\n{badges}\n{rest}"
+    return f"{title}\n\n{links}\n{rest}"
 
 
 def holds_work(path):

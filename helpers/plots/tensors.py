@@ -53,8 +53,9 @@ def split_heads(x, num_heads):
 
     At most 4 positions are drawn; C may be up to 32.
     """
-    x = tensor(x, "x", "(T, C)", "(B, T, C)")
-    x = x[0] if x.dim() == 3 else x
+    values = tensor(x, "x", "(T, C)", "(B, T, C)")
+    decimals = ".1f" if plain(x).is_floating_point() else ".0f"
+    x = values[0] if values.dim() == 3 else values
     whole_number(num_heads, "num_heads")
     (T, C), shown = x.shape, x[:4]
     if C % num_heads or C > 32:
@@ -65,7 +66,7 @@ def split_heads(x, num_heads):
     top, *parts = fig.subplot_mosaic([["x"] * C, [h for h in range(num_heads) for _ in range(D)]]).values()
     for ax, start, stop, title in [(top, 0, C, f"x: (T, C) = ({T}, {C})")] + [
             (ax, h * D, h * D + D, f"head {h}") for h, ax in enumerate(parts)]:
-        numbers = None if C > 16 else ".1f" if x.is_floating_point() else ".0f"
+        numbers = decimals if C <= 16 else None
         heat_map(ax, shown[:, start:stop], None, low, high + (low == high), "cividis", numbers, "auto")
         step = 1 if C <= 16 else 2 if D > 1 else 1
         ax.set_xticks(range(0, stop - start, step), range(start, stop, step), fontsize=SMALL if C <= 16 else 9)

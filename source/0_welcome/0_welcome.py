@@ -69,8 +69,8 @@ def watch(model):
     return lambda text: inside.look(model, tokenizer.encode(text)).weights
 
 
-widgets.attention({"before training": watch(newborn), "after training": watch(model)}, "O my love, the king",
-                  alphabet=tokenizer.chars)
+widgets.attention({"before training": watch(newborn), "after training": watch(model)},
+                  "O my love, the king", alphabet=tokenizer.chars)
 
 # %% [markdown]
 # ## How it makes up its mind

@@ -60,7 +60,8 @@ table = torch.tensor([[1, 2, 3], [4, 5, 6]])
 stack = torch.zeros(4, 2, 3)
 
 for name, t in {"number": number, "row": row, "table": table, "stack": stack}.items():
-    print(f"{name:7} shape {str(tuple(t.shape)):10} dimensions {t.dim()}  numbers {t.numel():2}  {t.dtype}")
+    shape = str(tuple(t.shape))
+    print(f"{name:7} shape {shape:10} dimensions {t.dim()}  numbers {t.numel():2}  {t.dtype}")
 
 plots.show(plots.tensor_grid(table, title="table"))
 
@@ -220,7 +221,8 @@ print("the same, kept as a column:\n", a.mean(dim=-1, keepdim=True), sep="")
 # a column?
 
 # %%
-widgets.broadcasting(a=a, row=row, column=column, means=a.mean(dim=-1), means_kept=a.mean(dim=-1, keepdim=True))
+widgets.broadcasting(a=a, row=row, column=column, means=a.mean(dim=-1),
+                     means_kept=a.mean(dim=-1, keepdim=True))
 
 # %% [markdown]
 # The copies are never made in memory: PyTorch reads the same numbers again.
@@ -423,7 +425,7 @@ else:
 # exactly the features 3, 4 and 5 are gone, at every position, and nothing else has moved.
 
 # %%
-heads = split_heads(x.reshape(1, 3, 6), num_heads=2)  # (B, T, C) = (1, 3, 6) -> (B, H, T, D) = (1, 2, 3, 3)
+heads = split_heads(x.reshape(1, 3, 6), num_heads=2)  # (B, T, C) -> (B, H, T, D), here (1, 2, 3, 3)
 plots.show(plots.tensor_grid(heads[0, 1], title="head 1"))
 silenced = heads.clone()  # a copy, so that x keeps its numbers
 silenced[:, 1] = 0  # all texts, head 1
@@ -461,9 +463,9 @@ widgets.strides(x, split_heads, merge_heads, num_heads=2)
 #   nothing.
 #
 # Your `split_heads` and `merge_heads` are kept, now that they passed their check: a later notebook will pick them up.
+# For a piece that is not finished it takes a **stand-in** of the course's, so that a gap never blocks you.
 #
-# (For a piece that is not finished, the course has a **stand-in**, so that a gap never blocks you.) This is how far you
-# are in the course: what has passed and when, and what comes next.
+# This is how far you are in the course: what has passed and when, and what comes next.
 
 # %%
 helpers.progress()

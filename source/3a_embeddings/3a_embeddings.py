@@ -151,7 +151,8 @@ torch.manual_seed(0)
 embed = TokenEmbedding(vocab_size=len(chars), embed_dim=16)
 vectors = embed(ids)  # (B, T, C)
 print("ids", tuple(ids.shape), "-> vectors", tuple(vectors.shape))
-print("'t' at position 0 and 't' at position 13 have the same vector:", vectors[0, 0].equal(vectors[0, 13]))
+same = vectors[0, 0].equal(vectors[0, 13])
+print("'t' at position 0 and 't' at position 13 have the same vector:", same)
 
 all_ids = torch.arange(len(chars)).reshape(1, -1)  # (1, V): each character once
 plots.show(plots.similarity(embed(all_ids)[0], chars))
@@ -181,7 +182,7 @@ optimizer = torch.optim.AdamW([*letter_embed.parameters(), *guess.parameters()],
 for step in range(300):
     at = torch.randint(len(play_ids) - 1, (256, 1))  # (B, T) = (256, 1): random places in the text
     scores = guess(letter_embed(play_ids[at]))  # (B, T, V): one score for each possible next character
-    loss = F.cross_entropy(scores.flatten(0, 1), play_ids[at + 1].flatten())  # small if the right one scores high
+    loss = F.cross_entropy(scores.flatten(0, 1), play_ids[at + 1].flatten())  # small: the right one scores high
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
@@ -359,7 +360,7 @@ class PositionalEncoding(nn.Module):
 
     def __init__(self, embed_dim, max_len):
         super().__init__()
-        # TODO 9: keep sinusoidal_table(max_len, embed_dim) as a buffer with the name "table".   (max_len, C)
+        # TODO 9: keep sinusoidal_table(max_len, embed_dim) as a buffer named "table".   (max_len, C)
         ### BEGIN SOLUTION 9
         self.register_buffer("table", sinusoidal_table(max_len, embed_dim))  # (max_len, C)
         ### END SOLUTION
@@ -367,7 +368,8 @@ class PositionalEncoding(nn.Module):
     def forward(self, x):
         """x: (B, T, C).
 
-        Returns x plus the rows of the first T positions, (B, T, C). Raises ValueError if T is larger than max_len.
+        Returns x plus the rows of the first T positions, (B, T, C).
+        Raises ValueError if T is larger than max_len.
         """
         # TODO 9: if T is larger than max_len, raise a ValueError that names both.
         # Then add the first T rows of the table to x   (B, T, C)

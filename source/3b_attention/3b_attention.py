@@ -223,7 +223,7 @@ PositionalEncoding = parts.get("PositionalEncoding")
 
 
 def watch(embed, attention, number):
-    """A function that gives the weights of `attention` for any text; `number` turns a character into its id."""
+    """A function from a text to the weights of `attention`; `number` turns a character into its id."""
     def look(text, masked):
         ids = torch.tensor([[number(c) for c in text]])  # (B, T): one text
         mask = torch.ones(len(text), len(text)).tril() if masked else None
@@ -441,7 +441,8 @@ print(f"weight on the character just before: {before:.0%} on average")
 # %%
 word = "".join(letters[i] for i in ids[0].tolist())
 widgets.attention({"before training": watch(untrained[0], untrained[1], letters.index),
-                   "after training": watch(embed, attention, letters.index)}, word, longest=12, alphabet=letters)
+                   "after training": watch(embed, attention, letters.index)},
+                  word, longest=12, alphabet=letters)
 
 # %% [markdown]
 # Nobody told the heads where to look. Yet the weights gathered just below the diagonal: each character looks at its

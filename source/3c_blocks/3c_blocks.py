@@ -272,7 +272,7 @@ with torch.no_grad():
     print(norm(x))
 
 torch.manual_seed(0)
-size, middle = torch.linspace(0.5, 4, 12), torch.linspace(-3, 3, 12)  # 12 positions of very different size
+size, middle = torch.linspace(0.5, 4, 12), torch.linspace(-3, 3, 12)  # of 12 very different positions
 x = torch.randn(12, 16) * size[:, None] + middle[:, None]  # (T, C)
 widgets.layer_norm(nn.LayerNorm(16), x)
 
@@ -310,7 +310,7 @@ widgets.layer_norm(nn.LayerNorm(16), x)
 
 # %% todo="16-17"
 class TransformerBlock(nn.Module):
-    """One layer of a transformer: attention and a feed-forward network, each behind a norm, each added to x.
+    """One layer of a transformer: attention and a feed-forward network, each behind a norm, added to x.
 
     embed_dim: C, must be divisible by num_heads
     num_heads: H

@@ -93,8 +93,9 @@ class TinyLLM(nn.Module):
 
     def __init__(self, vocab_size, embed_dim=128, num_heads=4, num_layers=4, max_len=128, dropout=0.0):
         super().__init__()
-        # TODO 18: keep max_len as self.max_len. Then the parts, from the top of the picture to the bottom:
-        # self.token_embedding, self.positional_encoding, self.blocks (an nn.ModuleList of num_layers blocks),
+        # TODO 18: keep max_len as self.max_len. Then the parts, from top to bottom of the picture:
+        # self.token_embedding, self.positional_encoding,
+        # self.blocks (an nn.ModuleList of num_layers blocks),
         # self.final_norm (nn.LayerNorm) and self.head (nn.Linear from C to V).
         ### BEGIN SOLUTION 18
         self.max_len = max_len
@@ -314,8 +315,8 @@ def generate(model, ids, max_new_tokens, temperature=1.0, top_k=None):
     temperature: below 1 bolder, above 1 more adventurous, 0 greedy (always the best)
     top_k: draw from the k best only; None (or V and more): from all
 
-    Returns ids (B, T + max_new_tokens). Raises ValueError for an empty prompt, a negative max_new_tokens or
-    temperature, and a top_k below 1.
+    Returns ids (B, T + max_new_tokens). Raises ValueError for an empty prompt, a negative
+    max_new_tokens or temperature, and a top_k below 1.
     """
     # TODO 20: raise the four ValueErrors. Remember model.training, then model.eval().
     # Under torch.no_grad(), max_new_tokens times:

@@ -257,7 +257,8 @@ for p in (1 / 65, 0.1, 0.25, 0.5, 0.9, 1.0):
 logits = torch.tensor([[2.0, 0.0, 0.0]])  # (1, 3): one question, three possible characters
 print("probabilities:", logits.softmax(dim=-1))
 for right in range(3):
-    print(f"loss if character {right} is right: {F.cross_entropy(logits, torch.tensor([right])).item():.3f}")
+    loss = F.cross_entropy(logits, torch.tensor([right]))
+    print(f"loss if character {right} is right: {loss.item():.3f}")
 
 # %% [markdown]
 # ## TODO 28: one step of learning
@@ -711,7 +712,7 @@ print(f"an epoch has {len(session.train_loader):,} steps")
 # ### How fast to learn, and when
 #
 # At the start all parameters are random, and the first gradients point in wild directions: small steps are wiser.
-# That is the **warm-up**. Then come the large steps, in which most is learned. Toward the end small steps are wiser
+# That is the **warm-up**. Then come the large steps, in which most is learned. Towards the end small steps are wiser
 # again: they settle what large steps kept shaking. That is the **decay**. So the learning rate rises quickly and then
 # falls to zero. Training ends when the preset's `budget` of seconds is used up, and the plan follows the clock. Here is
 # what it makes of 1,000 steps, found by letting `training.scheduler` step through a training of one idle number:
@@ -729,8 +730,8 @@ fig, axes = plt.subplots(figsize=(7, 2.6), layout="constrained")
 axes.plot(shares, color="#0072B2")
 axes.set(xlabel="step", ylabel="share of the highest\nlearning rate", ylim=(0, 1.05))
 highest = shares.index(max(shares))
-plots.show(fig, f"The learning rate rises to its highest value in {highest + 1} steps and then falls in a straight "
-                f"line, to {shares[-1]:.4f} of it at step {len(shares)}.")
+plots.show(fig, f"The learning rate rises to its highest value in {highest + 1} steps and then falls in "
+                f"a straight line, to {shares[-1]:.4f} of it at step {len(shares)}.")
 
 # %% [markdown]
 # The optimizer is a pair. **Muon** takes the weight matrices inside the blocks. Think of a matrix as a machine that
@@ -766,7 +767,7 @@ print(f"validation loss: {history['val_loss'][-1]:.3f} nats per character")
 # %%
 train_ids, val_ids = torch.tensor(tokenizer.encode(train_text)), torch.tensor(tokenizer.encode(val_text))
 pairs = torch.bincount(train_ids[:-1] * vocab_size + train_ids[1:], minlength=vocab_size**2) + 1.0
-pairs = pairs.view(vocab_size, vocab_size)  # (V, V): row = before, column = after; the 1: nothing is impossible
+pairs = pairs.view(vocab_size, vocab_size)  # (V, V): row = before, column = after; + 1: all are possible
 print(f"a table of pairs: {F.cross_entropy(pairs.log()[val_ids[:-1]], val_ids[1:]).item():.3f}")
 
 # %% [markdown]
@@ -788,9 +789,9 @@ plots.show(plots.loss_curves(history, floor=floor, baselines=rungs, epoch_steps=
 if band:
     low, high = band
     loss = history["val_loss"][-1]
-    verdict = "normal" if low <= loss <= high else "better than others" if loss < low else "worse than others"
-    print(f"Other runs that read {session.characters / 1e6:.1f} million characters ended at {low:.2f} to {high:.2f}. "
-          f"Yours, {loss:.2f}, is {verdict}.")
+    verdict = "better than theirs" if loss < low else "worse than theirs" if loss > high else "normal"
+    print(f"Other runs that read {session.characters / 1e6:.1f} million characters ended at "
+          f"{low:.2f} to {high:.2f}. Yours, {loss:.2f}, is {verdict}.")
 
 # %% [markdown]
 # And this is what each rung writes. A loss is a number; here is how it reads:
@@ -816,7 +817,7 @@ print(f"----- your model, loss {history['val_loss'][-1]:.2f} -----\n{sample()[le
 # | 1.77 | four in a row | `Thy forms ther self it one orament,` |
 # | 1.67 | five in a row | `Thoremoved her self it? The earth young gels from home` |
 # | **about 1.51** | **your model**, with the default preset on two slow processor cores | you have just read it |
-# | 1.47 | nanoGPT's large recipe: 10.7 million parameters, on a data center's graphics card | |
+# | 1.47 | nanoGPT's large recipe: 10.7 million parameters, on a data centre's graphics card | |
 #
 # How far yours comes in its time depends on your machine: on a slow one, which read 4.8 million characters in 290
 # seconds, it ended at 1.51.
@@ -870,7 +871,7 @@ print(generate_text(model, tokenizer, my_prompt, max_new_tokens=400, temperature
 # ### What surprises it?
 #
 # The validation loss is a mean over many thousand characters. Here they are one by one, in the blocks in which
-# `evaluate` reads them: the loss of each character stands below it, and its color is brighter the more the model was
+# `evaluate` reads them: the loss of each character stands below it, and its colour is brighter the more the model was
 # surprised. Move through the text. Where in a word is the surprise, at its beginning or at its end? Choose a bright
 # character: what did the model expect instead?
 
@@ -894,7 +895,7 @@ widgets.learned_when(history["moments"], val_text[:2001])
 # is. The map below lays the rows on a plane, the one in which they are spread most (its two axes are called the
 # **principal components**). The sentence under it measures in all dimensions, with the cosine similarity of
 # `3a_embeddings`. Compare the three maps: what training changed, the embeddings after it, and before it. Who are the
-# neighbors of `T`, and of the comma?
+# neighbours of `T`, and of the comma?
 
 # %%
 print(f"{len(history['train_loss']):,} steps of training")
@@ -923,12 +924,23 @@ def look(text):
     return weights
 
 
-look_at = text[:24]
+look_at = text[:24].replace("\n", " ")
 print("Mean weight on the character just before, head by head:")
 for layer, weights in enumerate(look(look_at)):
-    previous = weights.diagonal(offset=-1, dim1=-2, dim2=-1).mean(dim=-1)  # (H,): the line just below the diagonal
+    previous = weights.diagonal(offset=-1, dim1=-2, dim2=-1).mean(dim=-1)  # (H,): just below the diagonal
     print(f"layer {layer}:", "  ".join(f"{share:.0%}" for share in previous.tolist()))
 widgets.attention(look, look_at)
+
+# %% [markdown]
+# ### A prediction in the making
+#
+# In `4_model` the logit lens had little to show: an untrained model has no reasons to change its mind. Yours has them
+# now. Read from top to bottom what it would answer after each half of each block; framed is its answer in the end. Then
+# move the **position**. Where is it sure early, inside a word or at the beginning of one? And where does it change its
+# mind until the last block?
+
+# %%
+widgets.logit_lens(model, tokenizer, look_at)
 
 # %% [markdown]
 # ### Keep it
@@ -964,7 +976,7 @@ if not grading:
 # - **Another author:** `text = data.load_text("my.txt")` reads a text file of yours. A few hundred thousand
 #   characters are a good start.
 # - **Read a bigger one:** [nanoGPT](https://github.com/karpathy/nanoGPT) is the same kind of model, made for graphics
-#   cards, in two files of about 300 lines. You will recognize nearly all of its `model.py`.
+#   cards, in two files of about 300 lines. You will recognise nearly all of its `model.py`.
 # - **Read where it came from:** [Attention Is All You Need](https://arxiv.org/abs/1706.03762), the paper. It is yours
 #   now.
 #

@@ -108,7 +108,7 @@ def test_each_todo_has_two_collapsed_hints(released):
         assert text.count("<summary><b>Hint 1</b>") >= groups and text.count("<summary><b>Hint 2</b>") >= groups
 
 
-def test_first_cell_and_badges_come_from_one_setting(released, sources):
+def test_first_cell_and_links_come_from_one_setting(released, sources):
     address = build.repository()
     first = {cells(path)[1].source for path in released.values()}
     assert len(first) == 1 and f'"{address}"' in first.pop()

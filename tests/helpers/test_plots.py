@@ -290,6 +290,11 @@ def test_maps_hold_the_data():
         assert np.allclose(part.get_array(), x[0][:, 2 * h:2 * h + 2])
 
 
+def test_whole_numbers_are_written_without_a_point():
+    for x, numbers in ((torch.arange(4), ["0", "1", "2", "3"]), (torch.arange(4.0), ["0.0", "1.0", "2.0", "3.0"])):
+        assert [text.get_text() for text in plots.split_heads(x.reshape(1, 4), 2).axes[0].texts] == numbers
+
+
 def test_maps_show_the_data_as_colours():
     """The pixels of the PNG, not only the array behind them: row is query, column is key, the largest is brightest."""
     w = torch.zeros(4, 4)
