@@ -100,8 +100,6 @@ def sharpness(weigh, keys=8, queries=20, powers=10):
     powers: C goes from 1 to 2 ** powers
     Twin: `plots.scale_effect`.
     """
-    import ipywidgets
-
     def draw(C, divide, query):
         scores, weights = (t.detach().cpu() for t in weigh(C, divide))
         best = weights.amax(-1)  # (Q,)
@@ -125,7 +123,6 @@ def sharpness(weigh, keys=8, queries=20, powers=10):
     def figure(C, divide, query):
         return plots.scale_effect(sorted({4, C, 1024}))
 
-    width = ipywidgets.SelectionSlider(options=[2**n for n in range(powers + 1)], value=64, description="C (embed_dim)",
-                                       **base._wide())
-    return base.Explorer(draw, figure, C=width, divide=base.switch("divide the scores by the square root of C"),
+    return base.Explorer(draw, figure, C=base.steps("C (embed_dim)", [2**n for n in range(powers + 1)], 64),
+                         divide=base.switch("divide the scores by the square root of C"),
                          query=base.slider("random query", 0, queries - 1))

@@ -5,6 +5,7 @@ import io
 import math
 import os
 import sys
+import types
 
 import matplotlib
 import torch
@@ -58,25 +59,26 @@ class Explorer:
 
     def widget(self):
         """The ipywidgets box of controls and picture."""
-        import ipywidgets
-
-        self.picture = ipywidgets.HTML()
+        self.picture = toolkit().HTML()
         self._redraw(None)
         for control in self.controls.values():
             control.observe(self._redraw, "value")
-        return ipywidgets.VBox([*self.controls.values(), self.picture])
+        return toolkit().VBox([*self.controls.values(), self.picture])
 
 
 def show(explorer):
     """Display an explorer once, with the figure of its first values for wherever widgets cannot be shown.
 
-    One output holds both, and the front end shows the best that it can. Outside IPython the figure's description is
-    printed.
+    One output holds both, and the front end shows the best that it can. Without ipywidgets there is the figure alone,
+    and outside IPython its description is printed.
     """
     ipython = sys.modules.get("IPython")
     figure = explorer.figure(**explorer.values)
-    if ipython is None or ipython.get_ipython() is None or os.environ.get("NBGRADER_EXECUTION"):
+    quiet = ipython is None or ipython.get_ipython() is None or os.environ.get("NBGRADER_EXECUTION")
+    if quiet or toolkit() is None:
         plots.show(figure)
+        if not quiet:
+            print("The controls of this picture need the package ipywidgets, which is not installed here.")
         return
     data, metadata = bundle(figure, figure.alt)
     box = explorer.widget()
@@ -87,41 +89,49 @@ def show(explorer):
 
 # --- controls ----------------------------------------------------------------------------------------------------
 
+def toolkit():
+    """ipywidgets, or None where it is not installed."""
+    try:
+        import ipywidgets
+    except ImportError:
+        return None
+    return ipywidgets
+
+
 def slider(label, low, high, value=None, step=1):
     """A slider over whole numbers, or over decimal ones if any of the numbers is a float. Arrow keys move it."""
-    import ipywidgets
+    kind = "FloatSlider" if any(isinstance(n, float) for n in (low, high, step)) else "IntSlider"
+    return control(kind, label, low if value is None else value, min=low, max=high, step=step)
 
-    numbers = low, high, step
-    kind = ipywidgets.FloatSlider if any(isinstance(n, float) for n in numbers) else ipywidgets.IntSlider
-    return kind(min=low, max=high, step=step, value=low if value is None else value, description=label, **_wide())
+
+def steps(label, options, value):
+    """A slider over the values in a list."""
+    return control("SelectionSlider", label, value, options=options)
 
 
 def choice(label, options, value=None):
     """A list to choose from: names, or pairs (name, value)."""
-    import ipywidgets
-
-    control = ipywidgets.Dropdown(options=options, description=label, **_wide())
-    if value is not None:
-        control.value = value
-    return control
+    if value is None:
+        value = options[0][1] if isinstance(options[0], tuple) else options[0]
+    return control("Dropdown", label, value, options=options)
 
 
 def line(label, value):
     """A line of text to type in."""
-    import ipywidgets
-
-    return ipywidgets.Text(value=value, description=label, **_wide())
+    return control("Text", label, value)
 
 
 def switch(label, value=False):
     """A box to tick."""
-    import ipywidgets
-
-    return ipywidgets.Checkbox(value=value, description=label, indent=False)
+    return control("Checkbox", label, value, indent=False, style={}, layout={})
 
 
-def _wide():
-    return {"style": {"description_width": "170px"}, "layout": {"width": "100%", "max_width": "560px"}}
+def control(kind, label, value, **settings):
+    """The control of ipywidgets called `kind`."""
+    if toolkit() is None:  # a figure needs no more than the values
+        return types.SimpleNamespace(value=value, **settings)
+    wide = {"style": {"description_width": "170px"}, "layout": {"width": "100%", "max_width": "560px"}}
+    return getattr(toolkit(), kind)(value=value, description=label, **(wide | settings))
 
 
 # --- pictures ----------------------------------------------------------------------------------------------------

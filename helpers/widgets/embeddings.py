@@ -1,6 +1,7 @@
 """Explorers of phase 3a: where a character stands."""
 import math
 
+import torch
 import torch.nn.functional as F
 
 from .. import plots
@@ -14,7 +15,9 @@ LINES = ((BLUE, ""), (ORANGE, "9 4"), (GREEN, "2 4"))  # colour and dashes of th
 
 
 def positions(make, embed_dim=32, max_len=64):
-    """The table of positions as a map and as a clock: choose a position and see where its hands point.
+    """The table of positions as a clock and as a map: choose a position, and see where its hands point.
+
+    Below, the same position in tables of all widths.
 
     make: the learner's `sinusoidal_table(max_len, embed_dim)`, which returns (T, C)
     Twin: `plots.positional_encoding`.
@@ -35,13 +38,25 @@ def positions(make, embed_dim=32, max_len=64):
         return base.drawing(
             f"{_dials(now, then)}<div>A row for each position, 0 on top, the chosen one framed; a column for each "
             f"dimension, 0 on the left, {embed_dim - 1} on the right. Dark is {low:g}, bright {high:g}.</div>"
-            f'<div style="padding: 4px">{maps.framed(image, position, max_len)}</div>', finding)
+            f'<div style="padding: 4px">{maps.framed(image, position, max_len)}</div>'
+            + _in_each_width(make, max_len, position, embed_dim, (low, high)), finding)
 
     def figure(position, embed_dim):
         return plots.positional_encoding(make(max_len, embed_dim))
 
     return base.Explorer(draw, figure, position=base.slider("position", 0, max_len - 1, 1),
                          embed_dim=base.choice("embed_dim", WIDTHS, embed_dim))
+
+
+def _in_each_width(make, max_len, position, chosen, colours, tall=20):
+    """The row of one position in tables of all widths, drawn equally long; the width `chosen` is framed."""
+    rows = [make(max_len, C)[position].detach().repeat_interleave(WIDTHS[-1] // C) for C in WIDTHS]
+    dots = torch.stack(rows).repeat_interleave(tall * WIDTHS[-1] // 512, dim=0)
+    image = base.pixels(dots, f"Position {position} in {listing(map(str, WIDTHS))} dimensions", *colours, width=512)
+    return (f"<div>Position {position} with each embed_dim, the chosen one framed:</div>"
+            f'<div style="display: flex; padding: 4px"><div style="line-height: {tall}px; text-align: right; '
+            f'padding-right: 8px">{"<br>".join(map(str, WIDTHS))}</div>'
+            f"{maps.framed(image, WIDTHS.index(chosen), len(WIDTHS))}</div>")
 
 
 def _hands(row):
