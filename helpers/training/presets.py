@@ -77,13 +77,17 @@ PRESETS = {
 def preset(name=None, **changes):
     """The preset called `name`; without a name the one that fits this machine.
 
-    That is "gpu" where PyTorch finds a graphics card (CUDA), else "cpu", and "quick" when TINYLLM_FAST=1 is set in
-    the environment. `changes` replace single numbers: `preset(budget="2min")`, or `preset("cpu", epochs=3)`, which
-    takes the budget away. Raises `ValueError` for an unknown name, an unknown number, or a number that makes no sense.
+    That is "gpu" where PyTorch finds a graphics card (CUDA), else "cpu". It is "quick" on Binder, where a printed line
+    says why, and when TINYLLM_FAST=1 is set in the environment. `changes` replace single numbers:
+    `preset(budget="2min")`, or `preset("cpu", epochs=3)`, which takes the budget away. Raises `ValueError` for an
+    unknown name, an unknown number, or a number that makes no sense.
     """
     if name is None:
-        fast = os.environ.get("TINYLLM_FAST", "") not in ("", "0")
-        name = "quick" if fast else "gpu" if torch.cuda.is_available() else "cpu"
+        fast, binder = os.environ.get("TINYLLM_FAST", "") not in ("", "0"), "BINDER_REPO_URL" in os.environ
+        name = "quick" if fast or binder else "gpu" if torch.cuda.is_available() else "cpu"
+        if binder:
+            print('This is the preset "quick", because Binder lends you one processor and not much time. The full '
+                  'recipe is training.preset("cpu").')
     if name not in PRESETS:
         raise ValueError(f"there is no preset called {name!r}; there are: {', '.join(PRESETS)}")
     known = [field.name for field in dataclasses.fields(Preset)]

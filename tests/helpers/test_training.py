@@ -40,6 +40,14 @@ def test_default_preset_and_its_fast_form(monkeypatch):
     assert training.preset("cpu").name == "cpu"
 
 
+def test_on_binder_the_default_is_quick_and_says_why(monkeypatch, capsys):
+    monkeypatch.delenv("TINYLLM_FAST", raising=False)
+    monkeypatch.setenv("BINDER_REPO_URL", "https://github.com/your-account/tinyllm")  # BinderHub sets it
+    assert training.preset().name == "quick"
+    assert "Binder lends you one processor" in capsys.readouterr().out
+    assert training.preset("cpu").name == "cpu" and capsys.readouterr().out == ""
+
+
 def test_preset_gives_the_arguments_of_the_model():
     preset = training.preset("cpu", dropout=0.1)
     model = oracle.TinyLLM(7, **preset.model)
