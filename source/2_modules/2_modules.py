@@ -178,7 +178,7 @@ for name, parameter in net.named_parameters():
 print("together", sum(p.numel() for p in net.parameters()), "numbers")
 
 # %% [markdown]
-# 49 numbers. The model at the end of this course has more than half a million, kept and listed in exactly this way.
+# 49 numbers. The model at the end of this course has about 400,000, kept and listed in exactly this way.
 #
 # A module that is kept in another one becomes its part, and may have parts itself: a tree. Below is yours. Open one
 # level, and say from the shapes how each of the two numbers of parameters comes about.

@@ -182,7 +182,7 @@ optimizer = torch.optim.AdamW([*letter_embed.parameters(), *guess.parameters()],
 for step in range(300):
     at = torch.randint(len(play_ids) - 1, (256, 1))  # (B, T) = (256, 1): random places in the text
     scores = guess(letter_embed(play_ids[at]))  # (B, T, V): one score for each possible next character
-    loss = F.cross_entropy(scores.flatten(0, 1), play_ids[at + 1].flatten())  # small: the right one scores high
+    loss = F.cross_entropy(scores.flatten(0, 1), play_ids[at + 1].flatten())  # small: the right one leads
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
@@ -301,7 +301,8 @@ for _max_len, _C in ((4, 4), (50, 12), (9, 7), (3, 1)):
 # Then your table becomes a clock. Move **position**, with the mouse or the arrow keys: which hands run, and which
 # hardly move? The map below them is the table itself, a row for each position and a column for each of the 32 numbers
 # added there. On the left the fast hands flicker from row to row; on the right the slow ones have hardly begun to move.
-# With another **embed_dim**, your function makes the table anew.
+# At the bottom stands the chosen position once for each **embed_dim**. Choose another: which hand is the same in all of
+# them, and where do the new ones come in?
 
 # %%
 table = sinusoidal_table(max_len=64, embed_dim=32)

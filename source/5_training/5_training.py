@@ -755,7 +755,8 @@ print(sample())
 
 # %%
 history = session.run(train)
-print(f"validation loss: {history['val_loss'][-1]:.3f} nats per character")
+val_loss = evaluate(model, session.val_loader)  # of the model as it is now, also if you stopped it
+print(f"validation loss: {val_loss:.3f} nats per character")
 
 # %% [markdown]
 # ### Is my loss normal?
@@ -788,10 +789,9 @@ epoch_steps = len(session.train_loader)
 plots.show(plots.loss_curves(history, floor=floor, baselines=rungs, epoch_steps=epoch_steps, normal=band))
 if band:
     low, high = band
-    loss = history["val_loss"][-1]
-    verdict = "better than theirs" if loss < low else "worse than theirs" if loss > high else "normal"
+    verdict = "better than theirs" if val_loss < low else "worse than theirs" if val_loss > high else "normal"
     print(f"Other runs that read {session.characters / 1e6:.1f} million characters ended at "
-          f"{low:.2f} to {high:.2f}. Yours, {loss:.2f}, is {verdict}.")
+          f"{low:.2f} to {high:.2f}. Yours, {val_loss:.2f}, is {verdict}.")
 
 # %% [markdown]
 # And this is what each rung writes. A loss is a number; here is how it reads:
@@ -803,7 +803,7 @@ for n, (name, loss) in enumerate(rungs.items()):
         written = tokenizer.decode(tables.write(start, 120, n)[len(start):])
         print(f"----- {name}, loss {loss:.2f} -----\n{written}\n")
 torch.manual_seed(0)
-print(f"----- your model, loss {history['val_loss'][-1]:.2f} -----\n{sample()[len(prompt):]}")
+print(f"----- your model, loss {val_loss:.2f} -----\n{sample()[len(prompt):]}")
 
 # %% [markdown]
 # With Shakespeare (65 different characters), this is what to expect:
@@ -876,7 +876,7 @@ print(generate_text(model, tokenizer, my_prompt, max_new_tokens=400, temperature
 # character: what did the model expect instead?
 
 # %%
-widgets.surprise(model, tokenizer, val_text, history["val_loss"][-1])
+widgets.surprise(model, tokenizer, val_text, val_loss)
 
 # %% [markdown]
 # ### What was learned when?
@@ -951,7 +951,7 @@ widgets.logit_lens(model, tokenizer, look_at)
 
 # %%
 path = parts.folder() / "tiny_llm.pt"  # beside your finished pieces
-loss = history["val_loss"][-1]  # only a trained model is worth keeping
+loss = val_loss  # only a trained model is worth keeping
 if not grading:
     path.parent.mkdir(parents=True, exist_ok=True)
     torch.save(model.state_dict(), path)

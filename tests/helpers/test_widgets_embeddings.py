@@ -1,16 +1,17 @@
 """The explorers of positions: what they say is what the learner's own code does."""
-import html
+import base64
+import io
 import re
 
+import matplotlib
+import numpy as np
 import torch
+from PIL import Image
 
 from course import solution
 from course.bench import widgets as bench
 from helpers import widgets
-
-
-def finding(explorer):
-    return html.unescape(re.findall(r"<p [^>]*>(.*?)</p>", explorer.picture.value, re.DOTALL)[-1])
+from tests.helpers.test_widgets import finding
 
 
 def test_the_hands_of_the_clock_point_where_the_table_says():
@@ -28,6 +29,20 @@ def test_the_hands_of_the_clock_point_where_the_table_says():
     assert "hand 0 points to 0 degrees" in explorer.picture.value
     explorer.controls["embed_dim"].value = 2
     assert explorer.picture.value.count("<circle") == 1 and "the slowest of the 1 by 57" in finding(explorer)
+
+
+def test_the_same_position_is_drawn_in_each_width():
+    explorer = bench.EXAMPLES["positions"]()
+    explorer.widget()
+    explorer.controls["position"].value = 5
+    code = re.findall(r'src="data:image/png;base64,([^"]*)"', explorer.picture.value)[-1]
+    dots = np.array(Image.open(io.BytesIO(base64.b64decode(code))))[::5]  # 5 dots tall
+    assert dots.shape == (7, 128, 3)
+    for C, row in zip((2, 4, 8, 16, 32, 64, 128), dots):
+        table = (solution.pieces().sinusoidal_table(64, C)[5] + 1) / 2
+        expected = (matplotlib.colormaps["viridis"](table.numpy())[:, :3] * 255).round()
+        assert abs(row[::128 // C] - expected).max() <= 1
+        assert (row == np.repeat(row[::128 // C], 128 // C, axis=0)).all()
 
 
 def test_waves_tell_their_length():
