@@ -1,6 +1,6 @@
 """The notebooks in a real browser: what a learner sees in JupyterLab, solved and empty.
 
-Set TINYLLM_SHOTS to a folder, and pictures of all pages are left there.
+Set TINYLLM_SHOTS to a folder, and pictures of all pages are left there, in each theme.
 """
 import os
 import re
@@ -17,8 +17,14 @@ from course import NOTEBOOKS, PHASES, ROOT, build, solve
 TODO = re.compile(r"(waiting for )?TODO \d+\b")
 # ipywidgets gives the handle of a slider no name; the label stands beside it.
 KNOWN = {("aria-input-field-name", "noUi-handle")}
-THEMES = "JupyterLab Light", "JupyterLab Dark"
-BUDGET = ("preset = training.preset()", 'preset = training.preset("quick", budget="4s")')
+# What axe looks for in each theme: everything, and in the others what a theme can spoil.
+THEMES = {"JupyterLab Light": {}, "JupyterLab Dark": {"runOnly": ["color-contrast"]},
+          "JupyterLab Dark High Contrast": {"runOnly": ["color-contrast"]}}
+LARGEST_KERNEL = 1e9  # bytes
+
+pytestmark = pytest.mark.skipif(
+    not lab.CHROMIUM, reason="no notebook was opened in a browser: there is no Chromium here. On Debian: apt-get "
+                             "install chromium fonts-dejavu-core")
 
 
 @pytest.fixture(scope="session")
@@ -32,32 +38,39 @@ def server(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")  # while playwright runs, no test of another file could run a kernel
-def browser():
+def window(server):
     with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=lab.CHROMIUM, args=lab.FLAGS)
-        yield started
-        started.close()
+        browser = playwright.chromium.launch(executable_path=lab.CHROMIUM, args=lab.FLAGS)
+        yield lab.Window(browser, server)
+        browser.close()
 
 
 @pytest.fixture
-def run(server, browser, request):
-    """run(phase, kind, notebook): write the notebook, open it in JupyterLab, run all its cells."""
-    opened = []
-
-    def open_and_run(phase, kind, notebook):
+def opened(server, window, request):
+    """opened(phase, kind, notebook): write the notebook and open it in JupyterLab."""
+    def open_it(phase, kind, notebook):
         for other in NOTEBOOKS:  # links between notebooks lead somewhere
             path = server.root / kind / other / f"{other}.ipynb"
             path.parent.mkdir(parents=True, exist_ok=True)
             nbformat.write(notebook if other == phase else nbformat.v4.new_notebook(), path)
-        opened.append(lab.NotebookPage(browser, server, f"{kind}/{phase}/{phase}.ipynb"))
-        opened[0].run_all()
-        return opened[0]
+        window.open(f"{kind}/{phase}/{phase}.ipynb")
+        return window
 
-    yield open_and_run
-    for page in opened:
-        if os.environ.get("TINYLLM_SHOTS"):
-            page.screenshots(Path(os.environ["TINYLLM_SHOTS"]), re.sub(r"\W+", "_", request.node.name))
-        page.shut_down()
+    yield open_it
+    for theme in THEMES if os.environ.get("TINYLLM_SHOTS") else ():
+        window.change_theme(theme)
+        window.screenshots(Path(os.environ["TINYLLM_SHOTS"]), re.sub(r"\W+", "_", f"{request.node.name} {theme}"))
+    window.close()
+
+
+def learners(phase, answered=True, budget="4s"):
+    """The notebook that learners get; if `answered`, with all their answers in it."""
+    notebook = nbformat.read(build.notebook_path(phase), as_version=4)
+    sources = {cell.id: cell.source for cell in solve.answered(phase, budget).cells}
+    for cell in notebook.cells if answered else ():
+        if not cell.id.startswith("test"):  # their tests hold no hidden ones
+            cell.source = sources[cell.id]
+    return notebook
 
 
 def streams(outputs, name):
@@ -70,25 +83,24 @@ def errors(outputs):
             if output["output_type"] == "error"]
 
 
-def inaccessible(page):
-    """What axe finds in the outputs, in a light and in a dark theme, without what is known: (rule, element, why)."""
+def inaccessible(window):
+    """What axe finds in the outputs, without what is known: (theme, rule, element, why)."""
     found = []
-    for theme in THEMES:
-        page.change_theme(theme)
-        for rule in Axe().run(page.page, context=".jp-OutputArea").response["violations"]:
+    for theme, options in THEMES.items():
+        window.change_theme(theme)
+        options = {"resultTypes": ["violations"], **options}
+        for rule in Axe().run(window.page, context=".jp-OutputArea", options=options).response["violations"]:
             for node in rule["nodes"]:
                 if not any(rule["id"] == known and sign in node["html"] for known, sign in KNOWN):
                     found.append((theme, rule["id"], node["html"][:300], node.get("failureSummary")))
     return found
 
 
-def solved(run, phase):
+@pytest.mark.parametrize("phase", NOTEBOOKS)
+def test_solved(phase, opened, server):
     """Nothing but results: no error, no warning, all pictures there and accessible, explorers at the keyboard."""
-    notebook = solve.answered(phase)
-    if phase == "5_training":
-        cell = next(cell for cell in notebook.cells if BUDGET[0] in cell.source)
-        cell.source = cell.source.replace(*BUDGET)
-    page = run(phase, "solved", notebook)
+    page = opened(phase, "solved", learners(phase))
+    page.run_all()
     outputs = page.outputs()
     assert errors(outputs) == [] and streams(outputs, "stderr") == []
     for number, cell in enumerate(outputs):
@@ -98,30 +110,64 @@ def solved(run, phase):
         for explorer in shown:
             page.move_a_control(explorer)
     assert inaccessible(page) == []
-    assert page.errors == []
+    assert page.errors == [] and page.foreign == []
+    assert server.memory() < LARGEST_KERNEL
 
 
-def empty(run, phase):
+@pytest.mark.parametrize("phase", PHASES)
+def test_empty(phase, opened):
     """A learner who runs all cells before writing anything reads nothing but what is to do."""
-    notebook = nbformat.read(build.notebook_path(phase), as_version=4)
+    notebook = learners(phase, answered=False)
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.metadata["tags"] = ["raises-exception"]  # JupyterLab would stop at the first error
-    page = run(phase, "empty", notebook)
+    page = opened(phase, "empty", notebook)
+    page.run_all()
     outputs = page.outputs()
     found = errors(outputs)
     assert found and [error for error in found if not re.match(rf"NotImplementedError: {TODO.pattern}", error)] == []
-    assert streams(outputs, "stderr") == [] and page.errors == []
+    assert streams(outputs, "stderr") == [] and page.errors == [] and page.foreign == []
 
 
-if lab.CHROMIUM:
-    CASES = [(solved, phase) for phase in NOTEBOOKS] + [(empty, phase) for phase in PHASES]
-else:
-    CASES = [pytest.param(None, None, id="none", marks=pytest.mark.skip(
-        reason="no notebook was opened in a browser: there is no Chromium here. On Debian: apt-get install chromium "
-               "fonts-dejavu-core"))]
+def test_first_a_wrong_answer_then_the_right_one(opened):
+    """A learner types: the check names the mistake and draws it, and lets pass what is right."""
+    notebook, cells = learners("3b_attention", answered=False), learners("3b_attention").cells
+    at = {cell.id: number for number, cell in enumerate(notebook.cells)}
+    right = cells[at["todo-10-11"]].source
+    wrong = right.replace(" / math.sqrt(x.shape[-1])", "")
+    assert wrong != right
+    page = opened("3b_attention", "typed", notebook)
+
+    def answer(source):
+        """Write it into the cell and run that: the outputs of the check of TODO 11."""
+        page.write(at["todo-10-11"], source)
+        assert page.run_cell(at["todo-10-11"]) == []
+        return page.run_cell(at["test-11"])
+
+    for number in range(at["todo-10-11"]):
+        if notebook.cells[number].cell_type == "code":
+            page.run_cell(number)
+    [picture, message] = answer(wrong)
+    assert "image/png" in picture["data"] and "without dividing by sqrt" in message["evalue"]
+    [passed] = answer(right)
+    assert passed["text"].startswith("TODO 11 passed")
+    look = at["test-11"] + 2
+    page.run_cell(look)
+    page.move_a_control(*page.explorers(look, 1))
+    assert page.errors == []
 
 
-@pytest.mark.parametrize("looks, phase", CASES)
-def test_in_a_browser(looks, phase, run):
-    looks(run, phase)
+def test_the_square_button_keeps_what_was_learned(opened):
+    """Training is stopped, and the notebook goes on with model, history and checkpoint; run again, it goes on too."""
+    cells = [cell for cell in learners("5_training", budget="10min").cells
+             if cell.cell_type == "code" and not re.search("practice|parrot", cell.source)]
+    train = next(number for number, cell in enumerate(cells) if "session.run(" in cell.source)
+    kept = "print(len(history['train_loss']), session.stopped, val_loss < math.log(vocab_size), *folder.glob('*.pt'))"
+    page = opened("5_training", "stopped", nbformat.v4.new_notebook(
+        cells=[*cells[:train + 1], nbformat.v4.new_code_cell(kept)]))
+    steps = [0]
+    for start in (page.start, lambda: page.start(train)):
+        start()
+        page.cell(train).get_by_text("steps/s").wait_for()
+        page.interrupt()
+        page.finish()
