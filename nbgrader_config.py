@@ -4,7 +4,7 @@ from nbgrader.preprocessors import AssignLatePenalties, CheckCellMetadata, SaveA
 from course.grade import gradebook  # noqa: F401  opens SQLite so that readers and a writer do not wait
 from course.grade.feedback import FeedbackPage
 from course.grade.steps import RunSandboxed, StrictScores, Transplant
-from course.release import PREPROCESSORS
+from course.stubs import PREPROCESSORS
 
 c = get_config()  # noqa: F821  (nbgrader provides it)
 

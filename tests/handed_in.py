@@ -12,7 +12,7 @@ import typing
 import nbformat
 
 from course import build
-from course.release import clear
+from course.stubs import clear
 
 PHASE = "2_modules"
 ANSWERS = {4, 5}

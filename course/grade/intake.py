@@ -18,7 +18,7 @@ import nbformat
 from course import PHASES
 from course.build import source_notebook, write
 from course.grade.transplant import kind, names_of, plain
-from course.release import clear
+from course.stubs import clear
 
 LARGEST = 20 * 2**20  # bytes of one notebook; pictures in its outputs may be many
 MOST = 1000  # files looked at for one student

@@ -10,7 +10,7 @@ import re
 import nbformat
 
 from course.build import source_notebook
-from course.release import clear
+from course.stubs import clear
 
 # Names in a student's code that a person should look at. With (): only as a name of its own, for x.eval() is common.
 SUSPECT = {

@@ -9,7 +9,7 @@ import pytest
 from nbgrader.api import Gradebook
 
 from course import PHASES, ROOT, build, setup
-from course.release import clear
+from course.stubs import clear
 
 
 def nbgrader(*arguments):

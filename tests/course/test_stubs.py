@@ -1,5 +1,5 @@
 """A solution region becomes the stub that names its TODO."""
-from course.release import clear
+from course.stubs import clear
 
 CELL = '''class A:
     def f(self):
