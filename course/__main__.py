@@ -3,7 +3,7 @@
 Runs on the standard library alone, because it must work before anything is installed: it makes the
 environment where it is missing, then hands over to `course/<command>.py` inside it.
 """
-import importlib
+import importlib.util
 import os
 import sys
 
@@ -14,6 +14,7 @@ COMMANDS = {
     "test": "run every test, or some of them  [pytest's own arguments]",
     "build": "make notebooks/ from source/  [--check]",
     "solve": "run the solved notebooks into build/solved/  [PHASE ...] [--fast]",
+    "release": "make a zip for students, without solutions, in build/release/  PHASE ...",
     "grade": "grade what a class handed in  PHASE SUBMISSIONS  [--help]",
     "bench": "measure: checks, answers, train, generate, widgets  [--help]",
     "search": "try other numbers for the training recipe  [TRIAL ...] [--seeds N]",
@@ -24,11 +25,22 @@ COMMANDS = {
 }
 
 
+def commands():
+    """Those of COMMANDS that are here: a student's copy (`course release`) has no more than `lab`."""
+    return {name: what for name, what in COMMANDS.items() if importlib.util.find_spec(module(name))}
+
+
+def module(command):
+    """The module whose `main` runs a command."""
+    return "course." + command.replace("-", "_")
+
+
 def usage():
     """The list of commands, one line each."""
-    width = max(map(len, COMMANDS))
+    here = commands()
+    width = max(map(len, here))
     lines = ["usage: python3 -m course COMMAND", ""]
-    lines += [f"  {name.ljust(width)}  {what}" for name, what in COMMANDS.items()]
+    lines += [f"  {name.ljust(width)}  {what}" for name, what in here.items()]
     return "\n".join(lines)
 
 
@@ -38,7 +50,7 @@ def main(argv):
         print(usage())
         return 0
     command, rest = argv[0], argv[1:]
-    if command not in COMMANDS:
+    if command not in commands():
         print(f"There is no command '{command}'.\n\n{usage()}", file=sys.stderr)
         return 2
     if not setup.is_inside():
@@ -49,7 +61,7 @@ def main(argv):
             return 1
         return setup.hand_over([python, "-m", "course", *argv])
     os.environ.update(setup.environment())
-    return importlib.import_module("course." + command.replace("-", "_")).main(rest)
+    return importlib.import_module(module(command)).main(rest)
 
 
 if __name__ == "__main__":
