@@ -1,4 +1,4 @@
-"""A real JupyterLab on this machine's loopback, with settings of its own, and the page of a notebook in it."""
+"""A real JupyterLab on this machine's loopback, with settings of its own, and the notebooks in it."""
 import json
 import math
 import os
@@ -8,8 +8,8 @@ import subprocess
 import sys
 import time
 import urllib.request
-from pathlib import Path
 
+import psutil
 from playwright.sync_api import TimeoutError
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -85,6 +85,12 @@ class Server:
         self.stop()
         return False
 
+    def memory(self):
+        """The bytes of memory of the largest kernel."""
+        kernels = [process for process in psutil.Process(self.process.pid).children(recursive=True)
+                   if "ipykernel_launcher" in process.cmdline()]
+        return max(kernel.memory_info().rss for kernel in kernels)
+
     def stop(self):
         """End the server and, with it, its kernels."""
         self.process.terminate()
@@ -95,29 +101,76 @@ class Server:
             self.process.wait()
 
 
-class NotebookPage:
-    """A notebook, open in JupyterLab in a page of Chromium; `path` is relative to the server's root."""
+class Window:
+    """JupyterLab in a page of Chromium, with one notebook open at a time."""
 
     MODELS = "jupyterapp.shell.currentWidget.content.widgets.map(cell => cell.model)"
+    IDLE = "window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"
 
-    def __init__(self, browser, server, path):
+    def __init__(self, browser, server):
         self.page = browser.new_page(viewport={"width": 1300, "height": 1400})
         self.page.set_default_timeout(1000 * PATIENCE_S)
-        self.errors = []  # JavaScript's
+        self.errors, self.foreign = [], []  # JavaScript's; what was asked of another host
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
-        self.page.goto(f"{server.address}/lab/workspaces/{Path(path).stem}-{time.time_ns()}/tree/{path}")
+        self.page.on("request", lambda request: self.foreign.append(request.url) if request.url.startswith("http")
+                     and not request.url.startswith(server.address + "/") else None)
+        self.page.goto(f"{server.address}/lab/workspaces/{time.time_ns()}")
+        self.page.wait_for_function("window.jupyterapp?.shell.currentWidget")
+        # JupyterLab's body has no height and hides what overflows: axe would take all text for hidden, and skip it.
+        self.page.add_style_tag(content="body { height: 100vh }")
+
+    def open(self, path):
+        """Open the notebook at `path`, relative to the server's root, in the light theme."""
+        self.change_theme("JupyterLab Light")
+        self.page.evaluate("async path => { await jupyterapp.commands.execute('docmanager:open', {path}) }", path)
         self.page.wait_for_selector(".jp-Notebook .jp-Cell")
-        # The kernel's circle says idle before there is a kernel, and a run would be lost.
-        self.page.wait_for_function(
-            "window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'")
+        self.page.wait_for_function(self.IDLE)  # the circle says so before there is a kernel, and a run would be lost
+
+    def close(self):
+        """End the notebook's kernel, and close it without saving."""
+        self.page.evaluate("""async () => {
+            const notebook = jupyterapp.shell.currentWidget;
+            await notebook.sessionContext.shutdown();
+            notebook.dispose();
+        }""")
+        self.errors, self.foreign = [], []
 
     def run_all(self):
         """Run all cells and wait until the last one has run and is shown."""
+        self.start()
+        self.finish()
+
+    def start(self):
+        """Begin to run all cells."""
         self.page.evaluate("() => { window.ran = false;"
                            "jupyterapp.commands.execute('notebook:run-all-cells').finally(() => window.ran = true) }")
+
+    def finish(self):
+        """Wait until the last cell has run and is shown."""
         self.page.wait_for_function("() => window.ran")
-        self.page.wait_for_function(
-            "() => jupyterapp.shell.currentWidget.sessionContext.session.kernel.status === 'idle'")
+        self.page.wait_for_function(self.IDLE)
+
+    def cell(self, number):
+        return self.page.locator(".jp-Notebook .jp-Cell").nth(number)
+
+    def write(self, number, source):
+        """Put the cursor into a cell and replace what stands there, as with the keyboard."""
+        self.cell(number).locator(".cm-content").click()
+        self.page.keyboard.press("Control+a")
+        self.page.keyboard.insert_text(source)
+
+    def run_cell(self, number):
+        """Put the cursor into a cell, press Shift+Enter, and wait for the result: its outputs, as in `outputs`."""
+        count = f"{self.MODELS}[{number}].executionCount"
+        before = self.page.evaluate(count)
+        self.cell(number).locator(".cm-content").click()
+        self.page.keyboard.press("Shift+Enter")
+        self.page.wait_for_function(f"before => ![null, before].includes({count}) && {self.IDLE}", arg=before)
+        return self.outputs()[number]
+
+    def interrupt(self):
+        """Press the square button above the notebook."""
+        self.page.locator(".jp-NotebookPanel-toolbar [data-command='notebook:interrupt-kernel']").click()
 
     def outputs(self):
         """The outputs of each cell, as in the notebook's file; of pictures only that they are there."""
@@ -127,7 +180,7 @@ class NotebookPage:
 
     def explorers(self, cell, count):
         """The `count` explorers (boxes of controls and a picture) below a cell, once their pictures are there."""
-        boxes = self.page.locator(".jp-Notebook .jp-Cell").nth(cell).locator(".jp-OutputArea-output .widget-vbox")
+        boxes = self.cell(cell).locator(".jp-OutputArea-output .widget-vbox")
         self.page.wait_for_function(SHOWN, arg=[cell, count])
         return boxes.all()
 
@@ -148,11 +201,9 @@ class NotebookPage:
         raise AssertionError(f"no control changes the picture: {explorer.inner_text()[:300]}")
 
     def change_theme(self, theme):
-        """Change the colours of JupyterLab; the page's body gets the height that it seems to have."""
+        """Change the colours of JupyterLab."""
         self.page.evaluate("theme => jupyterapp.commands.execute('apputils:change-theme', {theme})", theme)
         self.page.wait_for_function("theme => document.body.dataset.jpThemeName === theme", arg=theme)
-        # JupyterLab's body has no height and hides what overflows: axe would take all text for hidden, and skip it.
-        self.page.add_style_tag(content="body { height: 100vh }")
 
     def screenshots(self, folder, name):
         """Pictures of the whole notebook, a screen each: <name>-01.png, ..."""
@@ -165,7 +216,3 @@ class NotebookPage:
         for number in range(math.ceil(end / step)):
             outer.evaluate(f"outer => outer.scrollTop = {number * step}")
             self.page.screenshot(path=folder / f"{name}-{number + 1:02}.png")
-
-    def shut_down(self):
-        self.page.evaluate("() => jupyterapp.shell.currentWidget.sessionContext.shutdown()")
-        self.page.close()

@@ -63,7 +63,7 @@ def opened(server, window, request):
     window.close()
 
 
-def learners(phase, answered=True, budget="4s"):
+def learners(phase, answered=True, budget="2s"):
     """The notebook that learners get; if `answered`, with all their answers in it."""
     notebook = nbformat.read(build.notebook_path(phase), as_version=4)
     sources = {cell.id: cell.source for cell in solve.answered(phase, budget).cells}
@@ -148,7 +148,7 @@ def test_first_a_wrong_answer_then_the_right_one(opened):
         if notebook.cells[number].cell_type == "code":
             page.run_cell(number)
     [picture, message] = answer(wrong)
-    assert "image/png" in picture["data"] and "without dividing by sqrt" in message["evalue"]
+    assert "image/png" in picture["data"] and "the scores are not divided by the square root" in message["evalue"]
     [passed] = answer(right)
     assert passed["text"].startswith("TODO 11 passed")
     look = at["test-11"] + 2
@@ -158,16 +158,20 @@ def test_first_a_wrong_answer_then_the_right_one(opened):
 
 
 def test_the_square_button_keeps_what_was_learned(opened):
-    """Training is stopped, and the notebook goes on with model, history and checkpoint; run again, it goes on too."""
-    cells = [cell for cell in learners("5_training", budget="10min").cells
-             if cell.cell_type == "code" and not re.search("practice|parrot", cell.source)]
+    """Training is stopped in its first epoch: the notebook goes on, with the model, its history and a checkpoint."""
+    notebook = learners("5_training", budget="10min")
+    cells = [cell for cell in notebook.cells
+             if cell.cell_type == "code" and not re.search("practice|parrot", cell.source)]  # models to practise on
     train = next(number for number, cell in enumerate(cells) if "session.run(" in cell.source)
-    kept = "print(len(history['train_loss']), session.stopped, val_loss < math.log(vocab_size), *folder.glob('*.pt'))"
-    page = opened("5_training", "stopped", nbformat.v4.new_notebook(
-        cells=[*cells[:train + 1], nbformat.v4.new_code_cell(kept)]))
-    steps = [0]
-    for start in (page.start, lambda: page.start(train)):
-        start()
-        page.cell(train).get_by_text("steps/s").wait_for()
-        page.interrupt()
-        page.finish()
+    kept = nbformat.v4.new_code_cell("len(history['train_loss']), val_loss < 4, (folder / 'checkpoint.pt').is_file()")
+    notebook.cells = [*cells[:train + 1], kept]
+    page = opened("5_training", "stopped", notebook)
+    page.start()
+    page.cell(train).get_by_text("steps/s").wait_for()
+    page.interrupt()
+    page.finish()
+    outputs = page.outputs()
+    assert errors(outputs) == [] and streams(outputs, "stderr") == [] and page.errors == []
+    stopped = re.search(r"Stopped after (\d+) steps\. The model keeps what it has learned\. A checkpoint is in ",
+                        "".join(streams(outputs, "stdout")))
+    assert page.cell(train + 1).locator(".jp-OutputArea-output").inner_text() == f"({stopped[1]}, True, True)"
