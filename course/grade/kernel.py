@@ -7,7 +7,6 @@ import ctypes
 import json
 import os
 import platform
-import resource
 import struct
 import sys
 
@@ -40,6 +39,8 @@ def main(settings):
 
 def confine(memory, seconds):
     """Limits that hold for the rest of this process' life, and cannot be raised again."""
+    import resource  # here and not above: Windows has none, and `course build` reads nbgrader_config.py there, too
+
     limits = {
         resource.RLIMIT_AS: memory, resource.RLIMIT_CORE: 0, resource.RLIMIT_FSIZE: 2**28, resource.RLIMIT_NOFILE: 256,
         resource.RLIMIT_CPU: 2 * seconds,
