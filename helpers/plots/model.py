@@ -35,8 +35,8 @@ def next_characters(logits, chars, top=12):
     """The `top` most likely next characters as bars: softmax of `logits` (V,); `chars` are all V in id order."""
     logits, chars = _logits(logits, chars)
     top = min(whole_number(top, "top"), len(chars))
-    p, ids = logits.softmax(-1).topk(top)
-    names = [chars[i] for i in ids.tolist()]
+    p, ids = logits.softmax(-1).sort(descending=True, stable=True)  # topk would shuffle those that are ruled out
+    p, names = p[:top], [chars[i] for i in ids[:top].tolist()]
     fig = Picture(5.6, 0.9 + 0.26 * top)
     ax = fig.subplots()
     bar_plot(ax, [visible(n) for n in names], p.tolist())

@@ -50,7 +50,7 @@ def attention(look, text="To be, or not to be", longest=60, alphabet=None):
                     f"Ahead of itself it looks with {row[query + 1:].sum():.0%} of its weight; over all rows of this "
                     f"map, {ahead[head]:.0%} of the weight looks ahead.")
         return base.drawing(f"<div>{base.letters(text, row.tolist(), marked=query)}</div>"
-                            + _heads(weights, head, query, ahead), finding)
+                            + _heads(weights, text, head, query, ahead), finding)
 
     def figure(text, query, layer=0, head=0, **options):
         weights = layers_of(text, **options)[layer]
@@ -74,9 +74,10 @@ def attention(look, text="To be, or not to be", longest=60, alphabet=None):
     return base.Explorer(draw, figure, adjust, **controls)
 
 
-def _heads(weights, head, query, ahead):
+def _heads(weights, text, head, query, ahead):
     """The maps of all heads (H, T, T) side by side, with row `query` framed; number `head` is the one on the text."""
     H, T = weights.shape[:2]
+    side = 240 if H == 1 else 170
     drawn = []
     for h in range(H):
         words = [f"{ahead[h]:.0%} of the weight looks ahead"]
@@ -84,9 +85,9 @@ def _heads(weights, head, query, ahead):
             words = [f"<b>head {h}, on the text</b>" if h == head else f"head {h}", f"{ahead[h]:.0%} looks ahead"]
         # the square root makes small weights visible, and leaves 0 and 1 where they are
         image = base.pixels(weights[h].clamp(min=0).sqrt(), f"Head {h}: {ahead[h]:.0%} of its weight looks ahead",
-                            width=240 if H == 1 else 170)
+                            width=side)
         drawn.append(f'<figure style="margin: 4px 12px 4px 4px"><figcaption>{"<br>".join(words)}</figcaption>'
-                     f"{maps.framed(image, query, T)}</figure>")
+                     f"{maps.lettered(maps.framed(image, query, T), text, side)}</figure>")
     return (f'<div style="display: flex; flex-wrap: wrap; margin-top: 6px">{"".join(drawn)}</div><div>Each row is a '
             f"character that looks (framed: the one on the text), each column one that is looked at; the brighter, "
             f"the more weight.</div>")

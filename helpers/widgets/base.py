@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from .. import plots
-from ..plots.base import bundle
+from ..plots.base import bundle, spoken
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
 MONO = "font-family: 'DejaVu Sans Mono', Menlo, Consolas, monospace"
@@ -123,7 +123,7 @@ def line(label, value):
 
 def switch(label, value=False):
     """A box to tick."""
-    return control("Checkbox", label, value, indent=False, style={}, layout={})
+    return control("Checkbox", label, value)
 
 
 def control(kind, label, value, **settings):
@@ -182,9 +182,9 @@ def letters(characters, shares, marked=None):
         fill, ink = colour(share)
         frame = "3px solid currentColor" if i == marked else "3px solid transparent"
         cells.append(
-            f'<span title="{share:.1%}" style="display: inline-block; text-align: center; border: {frame}; '
-            f'min-width: 27px; margin: 1px"><span style="display: block; background: {fill}; color: {ink}; '
-            f'font-size: 17px; padding: 1px 3px; {MONO}">{glyph(character)}</span>'
+            f'<span title="{html.escape(spoken(character))} at position {i}: {share:.1%}" style="display: '
+            f'inline-block; text-align: center; border: {frame}; min-width: 27px; margin: 1px"><span style="display: '
+            f'block; background: {fill}; color: {ink}; font-size: 17px; padding: 1px 3px; {MONO}">{glyph(character)}</span>'
             f'<span style="display: block; font-size: 12px">{_percent(share)}</span></span>')
     return "".join(cells)
 

@@ -3,8 +3,8 @@
 #
 # In this course you build a language model, from the first tensor to the last training step, in about eight hours.
 # Before you begin, meet one that is finished. It is small: it was trained for a few minutes on a processor like yours,
-# with the recipe that you will use at the end. It has read Shakespeare, one character at a time, and nothing else. Nobody
-# told it what a word is.
+# with the recipe that you will use at the end. It has read Shakespeare, one character at a time, and nothing else.
+# Nobody told it what a word is.
 #
 # There is nothing to fill in here. Run each cell with Shift+Enter, and play.
 
@@ -38,15 +38,16 @@ print(oracle.generate_text(model, tokenizer, beginning, max_new_tokens=200))
 # %% [markdown]
 # ## One character at a time
 #
-# All it ever does is answer one question: *which character comes next?* It gives each character a probability, draws one,
-# writes it down, and asks itself again. Move the **step**, and see what it hesitated about. With a higher
+# All it ever does is answer one question: *which character comes next?* It gives each character a probability, draws
+# one, writes it down, and asks itself again. Move the **step**, and see what it hesitated about. With a higher
 # **temperature** it takes more risks.
 
 # %%
 widgets.generation(model, tokenizer, oracle.generate, text="The king ")
 
 # %% [markdown]
-# Change the beginning of a word, one letter after the other, and see how its mind changes. After `q`, is there a choice?
+# Change the beginning of a word, one letter after the other, and see how its mind changes. After `q`, is there a
+# choice?
 
 # %%
 widgets.next_character(model, tokenizer, text="The q")
@@ -54,8 +55,8 @@ widgets.next_character(model, tokenizer, text="The q")
 # %% [markdown]
 # ## Where it looks
 #
-# To guess the next character, it looks back at the ones before. Move the slider of **the character that looks**, and see
-# which of the earlier ones it takes into account. Each **layer** has several **heads**, and each head has its own
+# To guess the next character, it looks back at the ones before. Move the slider of **the character that looks**, and
+# see which of the earlier ones it takes into account. Each **layer** has several **heads**, and each head has its own
 # habits. One of them looks mostly at the character just before: can you find it? Then switch to *before training*:
 # what habits were there?
 
@@ -75,8 +76,8 @@ widgets.attention({"before training": watch(newborn), "after training": watch(mo
 # %% [markdown]
 # ## How it makes up its mind
 #
-# The text passes through the layers, one after the other, and each of them changes the model's mind a little. We can ask
-# on the way what it would answer if it had to. How early does it know the right letter? And with another beginning?
+# The text passes through the layers, one after the other, and each of them changes the model's mind a little. We can
+# ask on the way what it would answer if it had to. How early does it know the right letter? And with another beginning?
 
 # %%
 widgets.logit_lens(model, tokenizer, text="What is thy nam")
@@ -110,8 +111,8 @@ widgets.architecture(model, tokenizer, text="Hello")
 # | [4. The model](../4_model/4_model.ipynb) | the whole machine, and how it writes | 90 |
 # | [5. Training](../5_training/5_training.ipynb) | how it learns; then it writes for you | 90 |
 #
-# In each notebook you fill in a few pieces, marked TODO, 31 in all. A check says at once whether a piece is right, and if
-# it is not, which mistake it is. The model above stays in this notebook: yours will be your own, from the first line to the
-# last number.
+# In each notebook you fill in a few pieces, marked TODO, 31 in all. A check says at once whether a piece is right, and
+# if it is not, which mistake it is. The model above stays in this notebook: yours will be your own, from the first line
+# to the last number.
 #
 # **Next:** [1. Tensors](../1_tensors/1_tensors.ipynb).

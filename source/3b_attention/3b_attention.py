@@ -3,7 +3,8 @@
 #
 # So far each position of a text knows two things: which character it is, and where it stands. It knows nothing of its
 # neighbours. After this notebook it does. You will write **self-attention**, the one idea that made transformers what
-# they are, first with one head and then with several, and you will watch a head learn to look at exactly the right place.
+# they are, first with one head and then with several, and you will watch a head learn to look at exactly the right
+# place.
 #
 # | TODO | you write | difficulty | minutes |
 # |---|---|---|---|
@@ -12,8 +13,8 @@
 # | 12 | `MultiHeadAttention.__init__` | ★★☆ | 10 |
 # | 13 | `MultiHeadAttention.forward`: the same, in every head at once | ★★★ | 35 |
 #
-# **What you need from before:** `x @ y` and `transpose` (TODO 2), splitting into heads (TODO 3), and how a module is built
-# (TODOs 4-5). If one of them is unfinished, go on all the same: a stand-in takes its place and says so.
+# **What you need from before:** `x @ y` and `transpose` (TODO 2), splitting into heads (TODO 3), and how a module is
+# built (TODOs 4-5). If one of them is unfinished, go on all the same: a stand-in takes its place and says so.
 #
 # Letters for shapes, the same in the whole course: `B` texts in a batch, `T` positions in each, `C` features at each
 # position (`embed_dim`), `H` heads (`num_heads`), and `D = C // H` features in each head.
@@ -76,7 +77,8 @@ print("output:\n", weights @ v, sep="")
 #
 # A dot product of two vectors with $C$ random features is a sum of $C$ random terms, so its typical size grows like
 # $\sqrt{C}$. Large scores make softmax extreme: one weight near 1, all others near 0. Such a head cannot learn, because
-# the gradient through a weight of 0 or 1 is nearly zero. Dividing by $\sqrt{C}$ keeps the scores near 1, whatever $C$ is.
+# the gradient through a weight of 0 or 1 is nearly zero. Dividing by $\sqrt{C}$ keeps the scores near 1, whatever $C$
+# is.
 #
 # See for yourself: below, random queries meet eight random keys. Move **C** up. From where on does one key take nearly
 # everything? Then tick the box, and move **C** again.
@@ -97,18 +99,19 @@ widgets.sharpness(weigh)
 # %% [markdown]
 # ## The mask: no looking ahead
 #
-# Our model will guess the next character. If position 5 could look at position 6, it would simply copy the answer, learn
-# nothing, and be lost when there is no position 6 yet. So position $i$ may look at position $j$ only if $j \le i$. Written as
-# a table of yes and no, that is a triangle. Here it is given; you will write it yourself as TODO 21.
+# Our model will guess the next character. If position 5 could look at position 6, it would simply copy the answer,
+# learn nothing, and be lost when there is no position 6 yet. So position $i$ may look at position $j$ only if
+# $j \le i$. Written as a table of yes and no, that is a triangle. Here it is given; you will write it yourself as TODO
+# 21.
 
 # %%
 mask = torch.ones(8, 8).tril().bool()  # (T, T): True = may look
 plots.show(plots.causal_mask(mask))
 
 # %% [markdown]
-# To forbid a look, its score becomes $-\infty$ **before** the softmax. Since $e^{-\infty} = 0$, its weight is then exactly 0,
-# and the other weights of the row still add up to 1. (Setting weights to 0 *after* the softmax would leave rows that add up to
-# less than 1: try it in your head with the row `[0.45, 0.11, 0.45]`.)
+# To forbid a look, its score becomes $-\infty$ **before** the softmax. Since $e^{-\infty} = 0$, its weight is then
+# exactly 0, and the other weights of the row still add up to 1. (Setting weights to 0 *after* the softmax would leave
+# rows that add up to less than 1: try it in your head with the row `[0.45, 0.11, 0.45]`.)
 #
 # ## TODO 10 and TODO 11: one head
 #
@@ -117,9 +120,9 @@ plots.show(plots.causal_mask(mask))
 #
 # $$q = x W_q^\top \qquad k = x W_k^\top \qquad v = x W_v^\top$$
 #
-# **TODO 10** makes the three maps, [`nn.Linear`](https://docs.pytorch.org/docs/stable/generated/torch.nn.Linear.html) layers
-# without bias. **TODO 11** is the formula, with a batch in front: all shapes get a leading `B`, and `k.T` becomes "swap the
-# last two dimensions". Return the output *and* the weights: you will want to look at them.
+# **TODO 10** makes the three maps, [`nn.Linear`](https://docs.pytorch.org/docs/stable/generated/torch.nn.Linear.html)
+# layers without bias. **TODO 11** is the formula, with a batch in front: all shapes get a leading `B`, and `k.T`
+# becomes "swap the last two dimensions". Return the output *and* the weights: you will want to look at them.
 
 # %% todo="10-11"
 class SelfAttention(nn.Module):
@@ -161,11 +164,11 @@ class SelfAttention(nn.Module):
 # %% [markdown]
 # <details><summary><b>Hint 1</b>: which dimension is which?</summary>
 #
-# TODO 10: a layer that keeps the number of features goes from `embed_dim` to `embed_dim`; its documentation (the link above)
-# says how to leave the bias out.
+# TODO 10: a layer that keeps the number of features goes from `embed_dim` to `embed_dim`; its documentation (the link
+# above) says how to leave the bias out.
 #
-# TODO 11: in the scores `(B, T, T)`, the second dimension counts who asks (queries) and the last counts who is asked (keys). Each query
-# hands out weights that add up to 1 over the keys. That tells you the softmax's `dim`.
+# TODO 11: in the scores `(B, T, T)`, the second dimension counts who asks (queries) and the last counts who is asked
+# (keys). Each query hands out weights that add up to 1 over the keys. That tells you the softmax's `dim`.
 # </details>
 #
 # <details><summary><b>Hint 2</b>: the functions you need</summary>
@@ -173,8 +176,9 @@ class SelfAttention(nn.Module):
 # TODO 10: `nn.Linear(embed_dim, embed_dim, bias=False)`, three times, each with a name of its own.
 #
 # TODO 11: `a.transpose(-2, -1)` swaps the last two dimensions, and `@` multiplies the last two while leaving `B` alone.
-# `scores.masked_fill(where, value)` returns a copy in which `value` stands wherever `where` is `True`; the mask says where
-# looking is *allowed*, so you need its opposite: `mask == 0` works for True/False and for 1/0. `C` is `x.shape[-1]`.
+# `scores.masked_fill(where, value)` returns a copy in which `value` stands wherever `where` is `True`; the mask says
+# where looking is *allowed*, so you need its opposite: `mask == 0` works for True/False and for 1/0. `C` is
+# `x.shape[-1]`.
 # </details>
 
 # %% test="10" points=2
@@ -213,9 +217,10 @@ assert _weights[0, 0].tolist() == [1.0, 0.0] and abs(_weights[0, 1, 0].item() - 
 # ### Look: what an untrained head sees
 #
 # Your head can read a text now. Its characters become vectors by the pieces of `3a_embeddings`. What you see: the
-# weights of one character, the framed one, written on the text in percent; below it, a map with a row for each character
-# that looks and a column for each that is looked at. Move **the character that looks** along the text, with the mouse or
-# the arrow keys. Then take the **mask** off: how much of the weight looks ahead? The text is yours to change.
+# weights of one character, the framed one, written on the text in percent; below it, a map with a row for each
+# character that looks and a column for each that is looked at. Move **the character that looks** along the text, with
+# the mouse or the arrow keys. Then take the **mask** off: how much of the weight looks ahead? The text is yours to
+# change.
 
 # %%
 TokenEmbedding = parts.get("TokenEmbedding")
@@ -253,18 +258,18 @@ widgets.attention(watch(embed, head, small_id), "to be or not")
 #
 # ## TODO 12 and TODO 13: several heads
 #
-# One head hands out one set of percentages. But a character may need two things at once: the start of its word *and* the
-# name of who is speaking. A single average blurs them. So we let $H$ heads look independently, each with its own $D = C / H$
-# features, and join what they found:
+# One head hands out one set of percentages. But a character may need two things at once: the start of its word *and*
+# the name of who is speaking. A single average blurs them. So we let $H$ heads look independently, each with its own
+# $D = C / H$ features, and join what they found:
 #
 # $$\text{head}_h = \text{softmax}\left(\frac{Q_h K_h^\top}{\sqrt{D}}\right) V_h
 # \qquad \text{output} = \text{concat}(\text{head}_1, \dots, \text{head}_H)\, W_o^\top + b_o$$
 #
-# Two things change against TODO 11. The scale is $\sqrt{D}$ now, because each dot product has only $D$ terms. And one more linear
-# layer, `out_proj`, mixes what the heads bring back.
+# Two things change against TODO 11. The scale is $\sqrt{D}$ now, because each dot product has only $D$ terms. And one
+# more linear layer, `out_proj`, mixes what the heads bring back.
 #
-# Making $H$ separate layers in a loop would work, slowly. The trick is to keep one large `nn.Linear(C, C)` for all heads and to
-# *split its result*, which you wrote as TODO 3. PyTorch then multiplies all heads in one go:
+# Making $H$ separate layers in a loop would work, slowly. The trick is to keep one large `nn.Linear(C, C)` for all
+# heads and to *split its result*, which you wrote as TODO 3. PyTorch then multiplies all heads in one go:
 #
 # ```
 # x (B, T, C) -> q_proj -> (B, T, C) -> split_heads -> (B, H, T, D)
@@ -331,21 +336,22 @@ class MultiHeadAttention(nn.Module):
 # %% [markdown]
 # <details><summary><b>Hint 1</b>: how much of TODO 11 can stay?</summary>
 #
-# TODO 12: `%` gives the remainder of a division: it is 0 where the features can be shared out evenly. A linear layer has a
-# bias unless you say otherwise.
+# TODO 12: `%` gives the remainder of a division: it is 0 where the features can be shared out evenly. A linear layer
+# has a bias unless you say otherwise.
 #
-# TODO 13: almost all of it can stay. `transpose(-2, -1)`, `@` and `softmax(dim=-1)` work on the last dimensions and leave everything in front alone,
-# be it `B` or `B, H`. A mask `(T, T)` fits scores `(B, H, T, T)` too: PyTorch repeats it for each text and head.
+# TODO 13: almost all of it can stay. `transpose(-2, -1)`, `@` and `softmax(dim=-1)` work on the last dimensions and
+# leave everything in front alone, be it `B` or `B, H`. A mask `(T, T)` fits scores `(B, H, T, T)` too: PyTorch repeats
+# it for each text and head.
 # </details>
 #
 # <details><summary><b>Hint 2</b>: line by line</summary>
 #
-# TODO 12: `if embed_dim % num_heads != 0: raise ValueError(...)`, then `nn.Linear(embed_dim, embed_dim)` four times, and
-# `nn.Dropout(dropout)`.
+# TODO 12: `if embed_dim % num_heads != 0: raise ValueError(...)`, then `nn.Linear(embed_dim, embed_dim)` four times,
+# and `nn.Dropout(dropout)`.
 #
-# TODO 13: project first, then split: `split_heads(self.q_proj(x), self.num_heads)`, and the same for `k` and `v`. The size for the scale
-# is the last dimension of the split `q`, not of `x`. At the end: average the values, `merge_heads`, `out_proj`, `dropout`, in this
-# order.
+# TODO 13: project first, then split: `split_heads(self.q_proj(x), self.num_heads)`, and the same for `k` and `v`. The
+# size for the scale is the last dimension of the split `q`, not of `x`. At the end: average the values, `merge_heads`,
+# `out_proj`, `dropout`, in this order.
 # </details>
 
 # %% test="12" points=3
@@ -404,9 +410,9 @@ widgets.attention(watch(embed, attention, small_id), "to be or not")
 # %% [markdown]
 # ### Play: teach a head where to look
 #
-# Here is a task that cannot be done without attention: *at each position, say which character stood just before it.* We put your
-# `MultiHeadAttention` between an embedding with positions and a linear layer, and train it for a few seconds on random letters.
-# (How training works comes in `5_training`; for now, watch what it does to the weights.)
+# Here is a task that cannot be done without attention: *at each position, say which character stood just before it.* We
+# put your `MultiHeadAttention` between an embedding with positions and a linear layer, and train it for a few seconds
+# on random letters. (How training works comes in `5_training`; for now, watch what it does to the weights.)
 
 # %%
 letters = "abcdefgh"
@@ -435,8 +441,9 @@ before = weights.diagonal(offset=-1, dim1=-2, dim2=-1).mean().item()  # the line
 print(f"weight on the character just before: {before:.0%} on average")
 
 # %% [markdown]
-# And where do the heads look? Choose the weights **before training** and **after training**, and move **the character that
-# looks**. Then type another word of the letters `a` to `h`, in which letters repeat, say `abababba`.
+# And where do the heads look? Choose the weights **before training** and **after training**, and move
+# **the character that looks**. Then type another word of the letters `a` to `h`, in which letters repeat, say
+# `abababba`.
 
 # %%
 word = "".join(letters[i] for i in ids[0].tolist())
@@ -446,9 +453,9 @@ widgets.attention({"before training": watch(untrained[0], untrained[1], letters.
 
 # %% [markdown]
 # Nobody told the heads where to look. Yet the weights gathered just below the diagonal: each character looks at its
-# predecessor, because that is where the answer stands. (Half of the weight is enough. Once the predecessor's share is by
-# far the largest, every guess is right, and nothing pushes the heads any further.) Everything a large language model does
-# with its context starts here.
+# predecessor, because that is where the answer stands. (Half of the weight is enough. Once the predecessor's share is
+# by far the largest, every guess is right, and nothing pushes the heads any further.) Everything a large language model
+# does with its context starts here.
 #
 # ## Recap
 #
@@ -471,11 +478,11 @@ helpers.progress()
 #
 # <details><summary><b>Answers</b></summary>
 #
-# 1. They are shuffled in the same way, and otherwise unchanged: attention alone sees a set of characters, not a sequence. That
-#    is why positions were added first.
+# 1. They are shuffled in the same way, and otherwise unchanged: attention alone sees a set of characters, not a
+#    sequence. That is why positions were added first.
 # 2. Each head works on its own slice of the projections, and those start with different random weights.
-# 3. Four times the scores, so about four times the memory and time for this step. This is why every language model has a
-#    longest context.
+# 3. Four times the scores, so about four times the memory and time for this step. This is why every language model has
+#    a longest context.
 # </details>
 #
 # **Next:** [3c. Blocks](../3c_blocks/3c_blocks.ipynb) wraps attention in a block that can be stacked.

@@ -219,7 +219,7 @@ plots.show(plots.tensor_grid(moved, title="change at each position"))
 #
 # This is a **residual connection** ([He and others, 2015](https://arxiv.org/abs/1512.03385)). Its slope is
 # $1 + f'(x)$. However small $f'$ is, the 1 stays, and the gradient walks down the stack through these ones as
-# if on a staircase. Try it, and move the number of layers: what does each layer more do to the two lines?
+# if on a staircase. Try it, and move the number of layers: what does each further layer do to the two lines?
 
 # %%
 torch.manual_seed(0)
@@ -244,7 +244,7 @@ widgets.gradients(gradient_sizes, layers=16)
 
 # %% [markdown]
 # The scale on the left is logarithmic: equal steps are equal factors. Without the plus sign, the lowest layers
-# get next to nothing, and less with each layer more. With it, the lowest layer gets even a little more than the
+# get next to nothing, and less with each further layer. With it, the lowest layer gets even a little more than the
 # highest.
 #
 # ## Layer norm: the same size for everyone
@@ -296,12 +296,12 @@ widgets.layer_norm(nn.LayerNorm(16), x)
 # Now all pieces are on the table. A block is two residual steps, one for gathering and one for thinking:
 #
 # ```
-# x --+---------------------------> (+) --+------------------------------> (+) --> x     (B, T, C) everywhere
+# x --+---------------------------> (+) --+------------------------------> (+) --> x
 #     |                              ^    |                                 ^
 #     +--> norm1 --> attention ------+    +--> norm2 --> feed-forward ------+
 # ```
 #
-# In formulas:
+# Everywhere on the way the shape is `(B, T, C)`. In formulas:
 #
 # $$x \leftarrow x + \text{attention}(\text{norm1}(x)) \qquad
 # x \leftarrow x + \text{feed-forward}(\text{norm2}(x))$$

@@ -273,16 +273,16 @@ except ValueError as error:
 # Only the logits at the *last* position matter here, `logits[:, -1]`: they speak about the character that is
 # not there yet.
 #
-# How to choose? Take three characters with the logits 2, 1 and 0. Softmax makes them 67 %, 24 % and 9 %.
+# How to choose? Take three characters with the logits 2, 1 and 0. Softmax makes them 67%, 24% and 9%.
 # Always taking the best is called **greedy**. It sounds wise and turns out dull: greedy texts run in circles.
 # Drawing at random by these probabilities is livelier. There are two knobs to turn:
 #
 # - **Temperature** $\tau$: divide the logits by $\tau$ before the softmax. At $\tau = 0.5$ the logits become
-#   4, 2, 0, and the probabilities 87 %, 12 %, 2 %: bolder. At $\tau = 2$ they become 1, 0.5, 0, and 51 %,
-#   31 %, 19 %: more adventurous. Dividing by 0 makes no sense, so $\tau = 0$ is taken to mean greedy, the
+#   4, 2, 0, and the probabilities 87%, 12%, 2%: bolder. At $\tau = 2$ they become 1, 0.5, 0, and 51%,
+#   31%, 19%: more adventurous. Dividing by 0 makes no sense, so $\tau = 0$ is taken to mean greedy, the
 #   limit of ever smaller $\tau$.
 # - **Top-k**: keep the $k$ best characters and rule out the rest, by setting their logits to $-\infty$ (the
-#   trick of the mask in TODO 11). With $k = 2$ our three become 73 %, 27 %, 0 %. This cuts off the many
+#   trick of the mask in TODO 11). With $k = 2$ our three become 73%, 27%, 0%. This cuts off the many
 #   unlikely characters, each of which is nearly never drawn, but all of which together would spoil a text now
 #   and then.
 #
@@ -674,7 +674,7 @@ widgets.architecture(newborn, tokenizer, text="Hello")
 widgets.next_character(newborn, tokenizer, text="To b")
 
 # %% [markdown]
-# With 35 characters, an even guess would give each 2.9 %. The bars differ from that only because the weights
+# With 35 characters, an even guess would give each 2.9%. The bars differ from that only because the weights
 # are random: the model has its tastes, but no reasons for them.
 #
 # Now your `generate` writes. Move the step and watch one character after another being drawn. How often is it

@@ -576,7 +576,8 @@ plots.show(plots.loss_curves(parrot_history, baselines={"uniform": math.log(voca
 # tokenizer turns the ids back into a text.
 #
 # ```
-# "ROMEO:" -> encode -> ids (1, T) -> generate -> ids (1, T + max_new_tokens) -> decode -> "ROMEO:\nWhat is ..."
+# "ROMEO:" -> encode -> ids (1, T) -> generate -> ids (1, T + max_new_tokens)
+#          -> decode -> "ROMEO:\nWhat is ..."
 # ```
 #
 # Two details: `generate` wants a *batch* of prompts, even if it is a batch of one; and the ids must be on the model's
@@ -789,7 +790,7 @@ epoch_steps = len(session.train_loader)
 plots.show(plots.loss_curves(history, floor=floor, baselines=rungs, epoch_steps=epoch_steps, normal=band))
 if band:
     low, high = band
-    verdict = "better than theirs" if val_loss < low else "worse than theirs" if val_loss > high else "normal"
+    verdict = "better" if val_loss < low else "worse" if val_loss > high else "normal"
     print(f"Other runs that read {session.characters / 1e6:.1f} million characters ended at "
           f"{low:.2f} to {high:.2f}. Yours, {val_loss:.2f}, is {verdict}.")
 

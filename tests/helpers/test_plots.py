@@ -295,6 +295,12 @@ def test_whole_numbers_are_written_without_a_point():
         assert [text.get_text() for text in plots.split_heads(x.reshape(1, 4), 2).axes[0].texts] == numbers
 
 
+def test_what_is_ruled_out_keeps_its_order():
+    logits = torch.tensor([-torch.inf, 1, -torch.inf, 2, -torch.inf])
+    labels = plots.next_characters(logits, "abcde").axes[0].get_yticklabels()
+    assert [label.get_text() for label in labels] == list("dbace")
+
+
 def test_maps_show_the_data_as_colours():
     """The pixels of the PNG, not only the array behind them: row is query, column is key, the largest is brightest."""
     w = torch.zeros(4, 4)

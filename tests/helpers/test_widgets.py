@@ -19,8 +19,11 @@ def explorer(request):
     return made
 
 
-def finding(explorer):
-    return html.unescape(re.findall(r"<p [^>]*>(.*?)</p>", explorer.picture.value, re.DOTALL)[-1])
+def finding(explorer, **values):
+    """The sentence under the picture: the one that is shown, or what would be said for other `values`."""
+    shown = explorer.picture.value if explorer.picture else explorer.html()
+    picture = explorer.draw(**(explorer.values | values)) if values else shown
+    return html.unescape(re.findall(r"<p [^>]*>(.*?)</p>", picture, re.DOTALL)[-1])
 
 
 def test_each_control_changes_the_picture_and_back(explorer):

@@ -8,10 +8,7 @@ import torch
 from course import solution
 from course.bench import widgets as bench
 from helpers import widgets
-
-
-def finding(explorer):
-    return html.unescape(re.findall(r"<p [^>]*>(.*?)</p>", explorer.picture.value, re.DOTALL)[-1])
+from tests.helpers.test_widgets import finding
 
 
 def heads_of(count, seed):
@@ -58,6 +55,16 @@ def test_attention_before_and_after():
     assert "must have 1 to 8 characters; it has 9" in explorer.picture.value
     explorer.controls["text"].value = "a" * 8
     assert explorer.picture.value.count("<img") == 2
+
+
+def test_the_map_s_rows_and_columns_have_letters_where_they_fit():
+    for text, count in (("to be", 2), ("to be or not to be", 0)):  # 170 pixels for each head
+        explorer = widgets.attention(heads_of(2, seed=0), text)
+        explorer.widget()
+        lists = re.findall(r'<div aria-hidden="true".*?>((?:<(div|span) style="[^"]*">[^<]*</\2>)*)</div>',
+                           explorer.picture.value)
+        letters = ["".join(re.findall(">([^<]*)<", found)) for found, _ in lists]
+        assert letters == [text.replace(" ", "\u2423")] * 2 * count  # beside the rows, below the columns, of each head
 
 
 def test_weights_of_another_shape_are_told():

@@ -1,5 +1,4 @@
 """The explorers of the blocks and of the model: what they say is what the learner's own code does."""
-import html
 import re
 
 import pytest
@@ -8,15 +7,12 @@ from torch import nn
 
 from course.bench import widgets as bench
 from helpers import inside, oracle, widgets
+from tests.helpers.test_widgets import finding
 
 
 @pytest.fixture(scope="module")
 def made():
     return bench.trained()
-
-
-def finding(explorer):
-    return html.unescape(re.findall(r"<p [^>]*>(.*?)</p>", explorer.html(), re.DOTALL)[-1])
 
 
 def shares(explorer):
@@ -173,6 +169,7 @@ def test_layer_norm_undoes_scale_and_shift():
     unlike = widgets.layer_norm(nn.Identity(), torch.tensor([[2.0, 4], [1, 0]]))
     unlike.controls["scale"].value = 2.0
     assert "by more than 1.0000" in finding(unlike)
+    assert "-0.00" not in finding(widgets.layer_norm(nn.Identity(), torch.tensor([[-0.001, 0.0]])))
 
 
 def test_residual_measures_what_the_blocks_add(made):

@@ -1,5 +1,4 @@
 """The explorers of phase 2: each parameter is counted, each number belongs to the step that is chosen."""
-import html
 import re
 
 import pytest
@@ -9,11 +8,7 @@ from torch.nn import functional as F
 
 from helpers import widgets
 from helpers.plots.modules import parts_of
-
-
-def finding(explorer, **values):
-    picture = explorer.draw(**(explorer.values | values))
-    return html.unescape(re.findall(r"<p [^>]*>(.*?)</p>", picture, re.DOTALL)[-1])
+from tests.helpers.test_widgets import finding
 
 
 def tree():

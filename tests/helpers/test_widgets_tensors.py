@@ -1,11 +1,11 @@
 """The explorers of phase 1: what they say about memory, products and shapes is what PyTorch does."""
-import html
 import re
 
 import pytest
 import torch
 
 from helpers import widgets
+from tests.helpers.test_widgets import finding
 
 X = 10 * torch.arange(3)[:, None] + torch.arange(6)
 
@@ -17,11 +17,6 @@ def split(x, num_heads):
 
 def merge(x):
     return x.transpose(1, 2).flatten(2)
-
-
-def finding(explorer, **values):
-    picture = explorer.draw(**(explorer.values | values))
-    return html.unescape(re.findall(r"<p [^>]*>(.*?)</p>", picture, re.DOTALL)[-1])
 
 
 def test_strides_lead_to_the_element():
