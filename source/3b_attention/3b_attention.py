@@ -101,8 +101,8 @@ widgets.sharpness(weigh)
 #
 # Our model will guess the next character. If position 5 could look at position 6, it would simply copy the answer,
 # learn nothing, and be lost when there is no position 6 yet. So position $i$ may look at position $j$ only if
-# $j \le i$. Written as a table of yes and no, that is a triangle. Here it is given; you will write it yourself as TODO
-# 21.
+# $j \le i$. Written as a table of yes and no, that is a triangle. Here it is given; you will write it yourself as
+# TODO 21.
 
 # %%
 mask = torch.ones(8, 8).tril().bool()  # (T, T): True = may look
