@@ -22,9 +22,9 @@ from course.stubs import clear
 
 LARGEST = 20 * 2**20  # bytes of one notebook; pictures in its outputs may be many
 MOST = 1000  # files looked at for one student
-# Canvas: ada_12345_67890_notebook.ipynb, with LATE after the name; Moodle: "Ada Lovelace_12345_assignsubmission_file_"
-CANVAS = re.compile(r"^(?P<name>[^_]+?)(?P<late>_LATE)?_\d+_\d+_.*$")
-MOODLE = re.compile(r"_\d+_assignsubmission_.*$")
+# Canvas: lovelaceada_LATE_12345_67890_any name; Moodle: Ada Lovelace_12345_assignsubmission_file_ (a folder, or a file)
+CANVAS = re.compile(r"(?P<name>[^_]+?)(?P<late>_LATE)?_(?P<lms>\d+)_\d+_.*", re.DOTALL)
+MOODLE = re.compile(r"(?P<name>.+)(?P<late>)_(?P<lms>\d+)_assignsubmission_.*", re.DOTALL)
 
 
 @dataclasses.dataclass
@@ -36,6 +36,7 @@ class Submission:
     why: str = ""
     time: datetime.datetime | None = None
     late: bool = False  # the LMS said so
+    lms: str = ""  # the student's number in the LMS
     cells: list | None = None
 
 
@@ -63,7 +64,8 @@ def collect(submissions, phase):
         raise IntakeError(f"{path} is neither a folder nor a zip: name the folder with the submissions.")
     else:
         raise IntakeError(f"There is no {path}: name the folder, or the zip, with the submissions.")
-    found = [choose(name, late, some, phase) for (name, late), some in sorted(by_student(files, phase).items())]
+    found = [choose(Submission("", name, late=late, lms=lms), some, phase)
+             for (name, lms), (late, some) in sorted(by_student(files, phase).items())]
     if not found:
         raise IntakeError(f"{path} holds no submissions: it needs a folder or a notebook for each student.")
     return with_ids(found)
@@ -131,33 +133,32 @@ def too_large(size):
 
 
 def by_student(files, phase):
-    """{(name, late): [File]}"""
+    """{(name, number in the LMS or ""): (late, [File])}"""
     students = {}
     for below, file in files:
         top = below.parts[0]
         if top.startswith((".", "__MACOSX")):
             continue
-        late = False
-        if len(below.parts) > 1 or file is None:
-            name = MOODLE.sub("", top)
-        elif top.lower().endswith(".ipynb"):
-            name = top[: -len(".ipynb")]
-            if canvas := CANVAS.match(name):
-                name, late = canvas["name"], bool(canvas["late"])
-            else:
-                name = name.removesuffix(f"_{phase}") or name
-        else:
+        in_a_folder = len(below.parts) > 1 or file is None
+        if not in_a_folder and not top.lower().endswith(".ipynb"):
             continue
-        some = students.setdefault(name, [late, []])
-        some[0] = some[0] or late
+        if said := MOODLE.fullmatch(top) or (not in_a_folder and CANVAS.fullmatch(top)):
+            name, lms, late = said["name"], said["lms"], bool(said["late"])
+        elif in_a_folder:
+            name, lms, late = top, "", False
+        else:
+            name = top[: -len(".ipynb")]
+            name, lms, late = name.removesuffix(f"_{phase}") or name, "", False
+        before, some = students.get((name, lms), (False, []))
+        students[name, lms] = before or late, some
         if file is not None and not any(part.startswith((".", "__MACOSX")) for part in below.parts[1:]):
-            some[1].append(file)
-    return {(name, late): some for name, (late, some) in students.items()}
+            some.append(file)
+    return students
 
 
-def choose(name, late, files, phase):
+def choose(submission, files, phase):
     """The notebook of this phase among a student's files; of several the one handed in last."""
-    submission, fitting, unreadable, others = Submission("", name, late=late), [], [], []
+    fitting, unreadable, others = [], [], []
     for file in files[:MOST]:
         if not file.name.lower().endswith(".ipynb"):
             others.append(f"{file.name} is not a notebook (.ipynb)")
@@ -230,11 +231,15 @@ def signatures():
 
 
 def with_ids(submissions):
-    """Give each student an id that can be a folder's name anywhere, different for each."""
+    """Give each student an id that can be a folder's name anywhere, different for each.
+
+    A number of the LMS is a part of it: namesakes keep theirs, whoever else hands in next time.
+    """
     taken = set()
     for submission in submissions:
         name = unicodedata.normalize("NFC", submission.name)
         plain_name = re.sub(r"[^\w.@-]+", "_", name).strip("._-")[:80] or "student"
+        plain_name += f"_{submission.lms}" if submission.lms else ""
         student, number = plain_name, 1
         while student.casefold() in taken:
             number += 1
