@@ -5,6 +5,7 @@ environment where it is missing, then hands over to `course/<command>.py` inside
 """
 import importlib.util
 import os
+import re
 import sys
 
 from course import setup
@@ -39,15 +40,24 @@ def usage():
     """The list of commands, one line each."""
     here = commands()
     width = max(map(len, here))
-    lines = ["usage: python3 -m course COMMAND", ""]
+    lines = ["usage: python3 -m course COMMAND  (or --version)", ""]
     lines += [f"  {name.ljust(width)}  {what}" for name, what in here.items()]
     return "\n".join(lines)
+
+
+def version():
+    """The course's version, from its one place."""
+    text = (setup.ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    return re.search(r'^version = "(.+?)"', text, re.MULTILINE).group(1)
 
 
 def main(argv):
     """Run one command; returns its exit status."""
     if not argv or argv[0] in ("-h", "--help", "help"):
         print(usage())
+        return 0
+    if argv[0] == "--version":
+        print(f"tinyllm {version()}")
         return 0
     command, rest = argv[0], argv[1:]
     if command not in commands():

@@ -14,7 +14,8 @@ from course import PHASES, ROOT, build
 
 FOLDER = "tinyllm"  # what a zip unpacks into
 FILES = (  # what a learner needs of the course, beside the notebooks
-    "LICENSE", "environment.yml", "course/__init__.py", "course/__main__.py", "course/lab.py", "course/setup.py",
+    "LICENSE", "LICENSE-text", "pyproject.toml", "environment.yml",
+    "course/__init__.py", "course/__main__.py", "course/lab.py", "course/setup.py",
     "helpers/**/*.py", "data/README.md", "data/sample_play.txt", "data/normal_losses.json", "data/welcome_model.pt")
 README = """\
 # TinyLLM: {phase}
