@@ -1,7 +1,10 @@
-"""`bench widgets`: how soon each explorer answers when a control is moved."""
+"""`bench widgets`: how soon each explorer answers when a control is moved, and what all of them need of memory."""
+import ast
 import statistics
 import time
 import types
+
+from course import ROOT
 
 
 def add_to(commands):
@@ -13,12 +16,13 @@ def add_to(commands):
 
 
 def run_widgets(options):
-    """A line per explorer: median and worst over all of its controls, and the figure that stands in for it."""
+    """A line per explorer: median and worst over all of its controls; then, the memory of a kernel with all of them."""
     unknown = [name for name in options.names if name not in EXAMPLES]
     if unknown:
         options.parser.error(f"there is no explorer called {unknown[0]!r}; there are: {', '.join(EXAMPLES)}")
     print(f"{'explorer':28} {'median ms':>10} {'worst ms':>10} {'kB':>6}")
-    for name in options.names or EXAMPLES:
+    names = options.names or list(EXAMPLES)
+    for name in names:
         explorer = EXAMPLES[name]()
         explorer.widget()
         taken, size = [], 0
@@ -28,7 +32,28 @@ def run_widgets(options):
             taken.append(1000 * (time.perf_counter() - started))
             size = max(size, len(explorer.picture.value))
         print(f"{name:28} {statistics.median(taken):10.1f} {max(taken):10.1f} {size / 1000:6.1f}", flush=True)
+    print(f"a kernel with {len(names)} of them open: {kernel_mb(names)} MB")
     return 0
+
+
+def kernel_mb(names):
+    """The most memory that a fresh kernel has needed once these explorers are on display, in MB (None: not known)."""
+    from jupyter_client.manager import start_new_kernel
+
+    show = (f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
+            "from course.bench import training, widgets\n"
+            f"opened = [widgets.EXAMPLES[name]() for name in {names!r}]\n"
+            "for explorer in opened: display(explorer)\n")
+    manager, client = start_new_kernel(extra_arguments=["--IPKernelApp.log_level=40"])  # errors only
+    try:
+        reply = client.execute_interactive(show, user_expressions={"mb": "training.memory_mb()"}, allow_stdin=False,
+                                           output_hook=lambda message: None)["content"]
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
+    if reply["status"] != "ok":
+        raise RuntimeError(f"{reply['ename']}: {reply['evalue']}")
+    return ast.literal_eval(reply["user_expressions"]["mb"]["data"]["text/plain"])
 
 
 def moves(explorer):

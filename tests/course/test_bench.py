@@ -21,6 +21,14 @@ def test_checks_prints_median_worst_and_sum(capsys):
         assert numbers[2][column] == pytest.approx(numbers[0][column] + numbers[1][column], abs=0.0021)
 
 
+def test_widgets_prints_times_and_the_memory_of_a_kernel(capsys):
+    assert bench.main(["widgets", "matmul", "waves", "--times", "1"]) == 0
+    _, *lines, last = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == ["matmul", "waves"]
+    assert all(0 < float(median) <= float(worst) < 150 for _, median, worst, _ in map(str.split, lines))
+    assert 200 < int(re.fullmatch(r"a kernel with 2 of them open: (\d+) MB", last)[1]) < 1000
+
+
 def test_seconds_are_those_of_the_check(monkeypatch):
     clock = iter(range(100))
     monkeypatch.setattr(checks.time, "perf_counter", lambda: next(clock) ** 2)  # each run takes longer than the last
