@@ -11,10 +11,7 @@ cell are added here, the same in every notebook. nbgrader's own generate_assignm
 Same input, same bytes: `--check` and the tests compare them.
 """
 import argparse
-import hashlib
-import os
 import re
-import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -26,16 +23,25 @@ from traitlets.config import Config
 from traitlets.config.loader import PyFileConfigLoader
 
 from course import NOTEBOOKS, ROOT
+from course.answers import digest
+from course.files import same_bytes, set_aside, write
 
 SOURCE_NOTEBOOKS = ROOT / "build" / "source"
-SETUP_CELL = (
-    "import pathlib, subprocess, sys; "
-    '"google.colab" in sys.modules and subprocess.run('
-    '["git", "clone", "--depth=1", "{address}", "/content/tinyllm"], capture_output=True); '
-    'sys.path[:0] = [str(p) for p in [pathlib.Path("/content/tinyllm"), pathlib.Path.cwd(), '
-    '*pathlib.Path.cwd().parents] if (p / "helpers" / "checks").is_dir()][:1]; '
-    "import helpers  # not found? This notebook belongs inside the course's folder: see its README.md"
-)
+SETUP_CELL = """\
+# Finds the course, in a folder above this notebook. Colab opens a notebook alone: there, the rest is fetched first.
+import pathlib, subprocess, sys
+
+folders = [pathlib.Path("/content/tinyllm"), pathlib.Path.cwd(), *pathlib.Path.cwd().parents]
+if "google.colab" in sys.modules and not (folders[0] / "helpers").is_dir():
+    failed, said = subprocess.getstatusoutput(f"git clone --depth=1 {address} {folders[0]}")
+    if failed:
+        raise ImportError(f"The course could not be fetched ({said.splitlines()[-1]}). Run this cell again later.")
+sys.path[:0] = [str(folder) for folder in folders if (folder / "helpers" / "checks").is_dir()][:1]
+import helpers  # not found? This notebook belongs inside the course's folder: see its README.md
+
+# On Colab everything is gone when the session ends. To keep what you finish, mount your Drive (the folder symbol on
+# the left), then write this line into a new cell below:  %env TINYLLM_PARTS=/content/drive/MyDrive/tinyllm
+"""
 KINDS = {  # short header -> (grade_id's prefix, nbgrader's grade, solution, locked)
     "todo": ("todo-", False, True, False),
     "test": ("test-", True, False, True),
@@ -78,9 +84,7 @@ def install(released):
         if same_bytes(made, target):
             continue
         if target.is_file() and holds_work(target):
-            aside = next(p for n in range(1, 1000) if not (p := target.with_suffix(f".mine-{n}.ipynb")).exists())
-            shutil.copy2(target, aside)
-            print(f"{target.relative_to(ROOT)} holds answers: kept as {aside.name}.")
+            print(f"{target.relative_to(ROOT)} holds answers: kept as {set_aside(target).name}.")
         write(target, made.read_bytes())
         print(f"{target.relative_to(ROOT)}: new")
     return 0
@@ -116,10 +120,11 @@ def source_notebook(phase):
     """The phase's notebook with solutions and hidden tests, as nbgrader's source version."""
     path = ROOT / "source" / phase / f"{phase}.py"
     parsed = jupytext.reads(path.read_text(encoding="utf-8"), fmt="py:percent")
-    cells = [expand(cell, path.name) for cell in parsed.cells]
-    cells[0].source = with_links(cells[0].source, phase)
-    setup = nbformat.v4.new_code_cell(SETUP_CELL.replace("{address}", repository()), metadata={"locked": "setup"})
-    cells.insert(1, expand(setup, path.name))
+    header, *others = parsed.cells
+    header.source = with_links(header.source, phase)
+    setup = nbformat.v4.new_code_cell(SETUP_CELL.strip().replace("{address}", repository()),
+                                      metadata={"locked": "setup"})
+    cells = [expand(cell, path.name) for cell in (header, setup, *others)]
     number_repeats(cells)
     return nbformat.v4.new_notebook(
         cells=cells,
@@ -136,8 +141,8 @@ def expand(cell, where):
     kind = next((k for k in KINDS if k in given), None)
     make = nbformat.v4.new_code_cell if cell.cell_type == "code" else nbformat.v4.new_markdown_cell
     if kind is None:
-        digest = hashlib.sha256(cell.source.encode()).hexdigest()[:8]
-        return make(cell.source, id=f"{'code' if cell.cell_type == 'code' else 'text'}-{digest}", metadata=given)
+        return make(cell.source, id=f"{'code' if cell.cell_type == 'code' else 'text'}-{digest(cell.source)}",
+                    metadata=given)
     prefix, grade, solution, locked = KINDS[kind]
     grade_id = prefix + str(given[kind])
     nbgrader = {
@@ -204,19 +209,3 @@ def holds_work(path):
 def notebook_path(phase):
     """Where the learner's notebook lies."""
     return ROOT / "notebooks" / phase / f"{phase}.ipynb"
-
-
-def write(path, content):
-    """Write bytes so that at every moment the old file or the new one is there, whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        part.write_bytes(content)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def same_bytes(first, second):
-    """Whether both files exist with the same content."""
-    return second.is_file() and first.read_bytes() == second.read_bytes()
