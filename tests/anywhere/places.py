@@ -16,14 +16,19 @@ needs_bubblewrap = pytest.mark.skipif(
                                       "Debian: apt-get install bubblewrap)")
 
 
-def copy_of_the_course(folder, without=()):
-    """The course without its tests in `folder`, ready to use; returns its Python, as `environment` does."""
+def files_of_the_course(folder):
+    """The course's files, as they are now, in `folder`; without the tests."""
     listed = subprocess.run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT,
                             capture_output=True, text=True, check=True).stdout
     for name in filter(None, listed.split("\0")):
         if (ROOT / name).is_file() and not name.startswith("tests/"):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
+
+
+def copy_of_the_course(folder, without=()):
+    """The course in `folder`, ready to use; returns its Python, as `environment` does."""
+    files_of_the_course(folder)
     python = environment(folder / setup.VENV.name, without)
     ready = "from course.setup import STAMP, fingerprint, wire; wire(); STAMP.write_text(fingerprint())"
     subprocess.run([python, "-c", ready], cwd=folder, env=variables(), check=True)
