@@ -37,10 +37,14 @@ def text_at(x, y, words, anchor="start", label=""):
 
 
 def cell(x, y, width, height, share, words, framed=False):
-    """A box on the colour of a number from 0 to 1, with `words` (from `text_at`) in black or white on it."""
+    """A box on the colour of a number from 0 to 1, with `words` (from `text_at`) in black or white on it.
+
+    Its frame stands off a little: right at the edge of a dark box a dark frame would not be seen.
+    """
     fill, ink = base.colour(share)
-    frame = 'stroke="currentColor" stroke-width="3"' if framed else ""
-    return (f'<rect x="{x}" y="{y}" width="{width}" height="{height}" fill="{fill}" {frame}/>'
+    frame = (f'<rect x="{x - 2}" y="{y - 2}" width="{width + 4}" height="{height + 4}" fill="none" '
+             f'stroke="currentColor" stroke-width="2"/>' if framed else "")
+    return (f'<rect x="{x}" y="{y}" width="{width}" height="{height}" fill="{fill}"/>{frame}'
             f'<g fill="{ink}">{words}</g>')
 
 

@@ -67,7 +67,7 @@ plots.show(plots.tensor_grid(table, title="table"))
 
 # %% [markdown]
 # At the end of each printed line stands the **dtype**, the kind of number in the box. All numbers of a tensor are of
-# one kind. Two kinds are enough for this course:
+# one kind. Two kinds will do nearly everywhere in this course:
 #
 # - `float32`, numbers with a decimal point, exact to about seven digits: everything that is measured or learned;
 # - `int64`, whole numbers: everything that is counted, such as the number of a character in the alphabet.
