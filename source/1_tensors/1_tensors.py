@@ -81,11 +81,11 @@ plots.show(plots.tensor_grid(table, title="table"))
 # Nearly every tensor in this course comes into the world in one of five ways: from a Python list (data), full of
 # zeros or full of ones (a place to start, or a mask), by counting (positions in a text), or by chance (a network
 # before it has learned anything). PyTorch has a function for each:
-# [`torch.tensor`](https://docs.pytorch.org/docs/stable/generated/torch.tensor.html),
-# [`torch.zeros`](https://docs.pytorch.org/docs/stable/generated/torch.zeros.html),
-# [`torch.ones`](https://docs.pytorch.org/docs/stable/generated/torch.ones.html),
-# [`torch.arange`](https://docs.pytorch.org/docs/stable/generated/torch.arange.html) and
-# [`torch.randn`](https://docs.pytorch.org/docs/stable/generated/torch.randn.html). For example,
+# [torch.tensor](https://docs.pytorch.org/docs/stable/generated/torch.tensor.html),
+# [torch.zeros](https://docs.pytorch.org/docs/stable/generated/torch.zeros.html),
+# [torch.ones](https://docs.pytorch.org/docs/stable/generated/torch.ones.html),
+# [torch.arange](https://docs.pytorch.org/docs/stable/generated/torch.arange.html) and
+# [torch.randn](https://docs.pytorch.org/docs/stable/generated/torch.randn.html). For example,
 # `torch.zeros(4, 2, 3)` above made the stack of tables, and `torch.arange(3)` counts `0, 1, 2`.
 #
 # The chance in `torch.randn` is the *standard normal* kind, the famous bell curve: the numbers lie around 0, about
@@ -155,7 +155,7 @@ plots.show(plots.tensor_grid(made["noise"], title="noise"))
 
 # %% [markdown]
 # Run this cell again: the same "random" numbers appear. The line
-# [`torch.manual_seed(0)`](https://docs.pytorch.org/docs/stable/generated/torch.manual_seed.html) sets the source of
+# [torch.manual_seed(0)](https://docs.pytorch.org/docs/stable/generated/torch.manual_seed.html) sets the source of
 # chance back to a fixed place, called the *seed*, and from there it always goes the same way. So you and a friend can
 # look at the same picture. **Try it:** put another number in place of 0, or delete the line and run the cell twice.
 #
@@ -310,9 +310,9 @@ widgets.matmul(animals, animals.T, result["scores"], rows=names, columns=names)
 # A tensor's numbers lie in memory in one long line. A shape only says how to read that line, and there are two very
 # different ways to get another shape:
 #
-# - [`reshape`](https://docs.pytorch.org/docs/stable/generated/torch.Tensor.reshape.html) keeps the line as it is and
+# - [reshape](https://docs.pytorch.org/docs/stable/generated/torch.Tensor.reshape.html) keeps the line as it is and
 #   cuts it differently, last dimension first: the way you read a page.
-# - [`transpose(i, j)`](https://docs.pytorch.org/docs/stable/generated/torch.transpose.html) exchanges dimensions `i`
+# - [transpose(i, j)](https://docs.pytorch.org/docs/stable/generated/torch.transpose.html) exchanges dimensions `i`
 #   and `j`, so that the numbers come in another order. For a table it is the same as `.T`.
 
 # %%

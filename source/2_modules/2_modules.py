@@ -49,7 +49,7 @@ print("layer(x), shape (2, 3):\n", layer(x).detach(), sep="")
 # %% [markdown]
 # The first example, `[5, 2]`, became `[5, 2 + 10, 5 - 2]`. The layer treats each example by itself, and it does not
 # mind how many dimensions stand in front: only the last one changes, from 2 to 3.
-# ([`nn.Linear`](https://docs.pytorch.org/docs/stable/generated/torch.nn.Linear.html) starts with small random
+# ([nn.Linear](https://docs.pytorch.org/docs/stable/generated/torch.nn.Linear.html) starts with small random
 # weights; we set them only to have something to check.)
 #
 # ## Why two layers need a bend between them
@@ -87,8 +87,8 @@ print("relu(x) + relu(-x): ", (F.relu(x) + F.relu(-x)).tolist())
 #
 # **TODO 4** makes the two linear layers; `fc` is short for *fully connected*, because every output sees every input.
 # **TODO 5** is the formula above. See
-# [`nn.Module`](https://docs.pytorch.org/docs/stable/generated/torch.nn.Module.html) and
-# [`F.relu`](https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.relu.html).
+# [nn.Module](https://docs.pytorch.org/docs/stable/generated/torch.nn.Module.html) and
+# [F.relu](https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.relu.html).
 
 # %% todo="4-5"
 class TwoLayerNet(nn.Module):
@@ -261,7 +261,7 @@ widgets.fit_history(x, y, kept, every=20)
 # Three things every module can do, without a line from you:
 #
 # - **Keep.**
-#   [`state_dict()`](https://docs.pytorch.org/docs/stable/generated/torch.nn.Module.html#torch.nn.Module.state_dict)
+#   [state_dict()](https://docs.pytorch.org/docs/stable/generated/torch.nn.Module.html#torch.nn.Module.state_dict)
 #   is a dictionary of all its parameters by name. Save that, and `load_state_dict` brings the learned numbers back
 #   into a new network of the same shape.
 # - **Move.** `net.to("cuda")` moves all parameters to a graphics card, if there is one; `net.to(torch.float64)`
@@ -312,7 +312,7 @@ helpers.progress()
 #
 # 1. PyTorch notes modules that are attributes, and does not look into plain lists. `net.parameters()` is empty, so no
 #    optimizer knows of them (and `.to` would leave them behind).
-#    [`nn.ModuleList`](https://docs.pytorch.org/docs/stable/generated/torch.nn.ModuleList.html) is a list that is
+#    [nn.ModuleList](https://docs.pytorch.org/docs/stable/generated/torch.nn.ModuleList.html) is a list that is
 #    noted; the model's blocks in `4_model` will live in one.
 # 2. $10 \cdot 20 + 20 = 220$ in the first layer and $20 \cdot 3 + 3 = 63$ in the second: 283.
 # 3. A gradient is right only for a small step. It names the direction at the place where you stand, and knows nothing

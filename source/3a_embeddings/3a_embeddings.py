@@ -69,7 +69,7 @@ print("small_table[some_ids]:\n", small_table[some_ids], sep="")  # (T, C)
 #
 # ## TODO 6 and TODO 7: the embedding as a module
 #
-# [`nn.Embedding`](https://docs.pytorch.org/docs/stable/generated/torch.nn.Embedding.html) is exactly this table, with
+# [nn.Embedding](https://docs.pytorch.org/docs/stable/generated/torch.nn.Embedding.html) is exactly this table, with
 # random numbers to start with. **TODO 6** makes it, **TODO 7** uses it. It takes ids of any shape and puts one more
 # dimension at the end:
 #
@@ -345,7 +345,7 @@ widgets.position_similarity(sinusoidal_table)
 # | in the `state_dict` | yes | yes | no |
 #
 # You make one with
-# [`register_buffer`](https://docs.pytorch.org/docs/stable/generated/torch.nn.Module.html#torch.nn.Module.register_buffer).
+# [register_buffer](https://docs.pytorch.org/docs/stable/generated/torch.nn.Module.html#torch.nn.Module.register_buffer).
 # After `self.register_buffer("table", ...)` it is `self.table`.
 #
 # Two more things: a text may be shorter than the table, so only the first `T` rows are added. And a text longer than

@@ -120,7 +120,7 @@ plots.show(plots.causal_mask(mask))
 #
 # $$q = x W_q^\top \qquad k = x W_k^\top \qquad v = x W_v^\top$$
 #
-# **TODO 10** makes the three maps, [`nn.Linear`](https://docs.pytorch.org/docs/stable/generated/torch.nn.Linear.html)
+# **TODO 10** makes the three maps, [nn.Linear](https://docs.pytorch.org/docs/stable/generated/torch.nn.Linear.html)
 # layers without bias. **TODO 11** is the formula, with a batch in front: all shapes get a leading `B`, and `k.T`
 # becomes "swap the last two dimensions". Return the output *and* the weights: you will want to look at them.
 
@@ -278,7 +278,7 @@ widgets.attention(watch(embed, head, small_id), "to be or not")
 # ```
 #
 # *Dropout* sets a random part of the output to zero while training, so that no feature can be relied on blindly;
-# [`nn.Dropout`](https://docs.pytorch.org/docs/stable/generated/torch.nn.Dropout.html) does it, and does nothing in
+# [nn.Dropout](https://docs.pytorch.org/docs/stable/generated/torch.nn.Dropout.html) does it, and does nothing in
 # evaluation mode. Here it comes last, after `out_proj`.
 
 # %%

@@ -90,7 +90,7 @@ for row in zip(x, F.relu(x), x_relu.grad, F.gelu(x), x_gelu.grad):
 # ## TODO 14 and TODO 15: the feed-forward network
 #
 # **TODO 14** makes the two linear layers and a dropout. **TODO 15** runs them in order. Use PyTorch's
-# [`F.gelu`](https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.gelu.html) as it comes. (It
+# [F.gelu](https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.gelu.html) as it comes. (It
 # also offers a faster approximation by a tanh. We stay with the exact formula above.)
 
 # %% todo="14-15"

@@ -75,7 +75,7 @@ causal_mask = parts.get("causal_mask")  # T -> (T, T): True where looking is all
 # ## TODO 18 and TODO 19: the model
 #
 # **TODO 18** makes the parts. The blocks belong into an
-# [`nn.ModuleList`](https://docs.pytorch.org/docs/stable/generated/torch.nn.ModuleList.html): a plain Python
+# [nn.ModuleList](https://docs.pytorch.org/docs/stable/generated/torch.nn.ModuleList.html): a plain Python
 # list looks the same, but PyTorch does not look into it, and what it does not find is not trained.
 # **TODO 19** runs them from the top of the picture to the bottom. New are only the last two: `final_norm`, a
 # layer norm after the last block (see question 3 of `3c_blocks`), and `head`, a linear layer from `C`
@@ -356,7 +356,7 @@ def generate(model, ids, max_new_tokens, temperature=1.0, top_k=None):
 #
 # `ids[:, -model.max_len:]` is the last `max_len` ids, or all if there are fewer.
 # `logits.argmax(dim=-1, keepdim=True)` finds the best;
-# [`torch.multinomial(probabilities, 1)`](https://docs.pytorch.org/docs/stable/generated/torch.multinomial.html)
+# [torch.multinomial(probabilities, 1)](https://docs.pytorch.org/docs/stable/generated/torch.multinomial.html)
 # draws one id per row. Both give `(B, 1)`, which `torch.cat([ids, new], dim=1)` appends. For top-k see how
 # `top_3` was made above: here the last dimension counts the characters, so `scatter` works along `-1`. And
 # `k` must not be larger than `V`.
@@ -459,7 +459,7 @@ def causal_mask(seq_len, device=None):
 # <details><summary><b>Hint 1</b>: two ways</summary>
 #
 # Either cut a full table to a triangle
-# ([`torch.tril`](https://docs.pytorch.org/docs/stable/generated/torch.tril.html): *tri*angle, *l*ower), or
+# ([torch.tril](https://docs.pytorch.org/docs/stable/generated/torch.tril.html): *tri*angle, *l*ower), or
 # compare the row numbers with the column numbers, as the sentence "j is at most i" says.
 # </details>
 #
@@ -723,7 +723,7 @@ widgets.logit_lens(newborn, tokenizer, text="To b")
 # - A tokenizer is a strict dictionary, there and back.
 #
 # Your model is now of the same kind as [nanoGPT by Andrej Karpathy](https://github.com/karpathy/nanoGPT). Its
-# [`model.py`](https://github.com/karpathy/nanoGPT/blob/master/model.py) is a good next thing to read: you
+# [model.py](https://github.com/karpathy/nanoGPT/blob/master/model.py) is a good next thing to read: you
 # will recognise every part, under slightly different names, and find a learned table in place of the sines
 # and cosines.
 #

@@ -81,7 +81,7 @@ print(text[:200])
 # ## TODOs 25, 26 and 27: the dataset
 #
 # PyTorch calls anything that knows its length and can give item number `i` a
-# [`Dataset`](https://docs.pytorch.org/docs/stable/data.html#map-style-datasets). You ask for the two with
+# [Dataset](https://docs.pytorch.org/docs/stable/data.html#map-style-datasets). You ask for the two with
 # `len(dataset)` and `dataset[i]`, and Python turns these into calls of `__len__` and `__getitem__`. So that is what
 # you write: **TODO 25** keeps the text, **TODO 26** says how many windows there are, **TODO 27** cuts out window `i`.
 # It should behave like a Python list: `dataset[-1]` is the last window, and a window that does not exist is an
@@ -214,7 +214,7 @@ widgets.shifted(TextDataset, tokenizer, text[:300])
 # transformers learn so fast.
 #
 # To look at one window at a time would be slow, and unwise: one window says little about the language.
-# [`DataLoader`](https://docs.pytorch.org/docs/stable/data.html) takes any dataset, picks windows in random order, and
+# [DataLoader](https://docs.pytorch.org/docs/stable/data.html) takes any dataset, picks windows in random order, and
 # stacks `B` of them:
 
 # %%
@@ -249,7 +249,7 @@ for p in (1 / 65, 0.1, 0.25, 0.5, 0.9, 1.0):
 # To read a loss, turn it round: $e^{\text{loss}}$ is the number of equally likely characters the model hesitates
 # between. At 4.17 it is all 65; at 1.6 it is five.
 #
-# [`F.cross_entropy`](https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.cross_entropy.html) does it
+# [F.cross_entropy](https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.cross_entropy.html) does it
 # all: it takes the logits (it does the softmax itself) and the right ids. It wants one row per question: logits
 # `(N, V)` and ids `(N,)`. For us `N` is $B \cdot T$.
 

@@ -204,6 +204,7 @@ class Window:
         """Change the colours of JupyterLab."""
         self.page.evaluate("theme => jupyterapp.commands.execute('apputils:change-theme', {theme})", theme)
         self.page.wait_for_function("theme => document.body.dataset.jpThemeName === theme", arg=theme)
+        self.page.wait_for_selector("#jupyterlab-splash", state="detached")  # for a moment it lies over everything
 
     def screenshots(self, folder, name):
         """Pictures of the whole notebook, a screen each: <name>-01.png, ..."""

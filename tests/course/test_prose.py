@@ -51,6 +51,13 @@ def test_the_page_can_be_read_aloud(page):
     assert wrong(text) == []
 
 
+@pytest.mark.parametrize("phase", NOTEBOOKS)
+def test_links_are_seen(phase):
+    """JupyterLab shows the code in a link like any other code: nobody would know that it is one."""
+    for cell in build.source_notebook(phase).cells:
+        assert cell.cell_type == "code" or re.findall(r"\[`[^]]*\]\(", cell.source) == []
+
+
 @pytest.mark.parametrize("text, sentence", [
     ("## Part", "one heading of level 1"),
     ("# Title\n# Another", "one heading of level 1"),
