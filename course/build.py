@@ -11,6 +11,8 @@ cell are added here, the same in every notebook. nbgrader's own generate_assignm
 Same input, same bytes: `--check` and the tests compare them.
 """
 import argparse
+import copy
+import functools
 import re
 import sys
 import tempfile
@@ -118,13 +120,17 @@ def nbgrader_api(**directories):
 
 def source_notebook(phase):
     """The phase's notebook with solutions and hidden tests, as nbgrader's source version."""
-    path = ROOT / "source" / phase / f"{phase}.py"
-    parsed = jupytext.reads(path.read_text(encoding="utf-8"), fmt="py:percent")
-    header, *others = parsed.cells
-    header.source = with_links(header.source, phase)
-    setup = nbformat.v4.new_code_cell(SETUP_CELL.strip().replace("{address}", repository()),
-                                      metadata={"locked": "setup"})
-    cells = [expand(cell, path.name) for cell in (header, setup, *others)]
+    text = (ROOT / "source" / phase / f"{phase}.py").read_text(encoding="utf-8")
+    return copy.deepcopy(made_of(text, phase, repository()))
+
+
+@functools.cache
+def made_of(text, phase, address):
+    """The notebook that a source's text makes; read once, for grading a class asks hundreds of times."""
+    header, *others = jupytext.reads(text, fmt="py:percent").cells
+    header.source = with_links(header.source, phase, address)
+    setup = nbformat.v4.new_code_cell(SETUP_CELL.strip().replace("{address}", address), metadata={"locked": "setup"})
+    cells = [expand(cell, f"{phase}.py") for cell in (header, setup, *others)]
     number_repeats(cells)
     return nbformat.v4.new_notebook(
         cells=cells,
@@ -181,9 +187,8 @@ def repository():
     return re.search(r'^Repository = "(.+?)/?"$', text, re.MULTILINE).group(1)
 
 
-def with_links(header, phase):
+def with_links(header, phase, address):
     """The header cell with links to Colab and Binder under its title: words, for a badge would be loaded from afar."""
-    address = repository()
     notebook = f"notebooks/{phase}/{phase}.ipynb"
     on_github = address.removeprefix("https://github.com/")
     links = (
