@@ -1,6 +1,10 @@
 """What every test shares: nothing a test does may touch a learner's own files or settings."""
 import gc
+import itertools
+import json
 import os
+import shutil
+import sys
 
 import pytest
 
@@ -25,3 +29,28 @@ def own_folders(tmp_path_factory):
     yield
     for name, value in before.items():
         os.environ.pop(name) if value is None else os.environ.update({name: value})
+
+
+@pytest.fixture
+def like_binder(tmp_path, monkeypatch):
+    """Kernels have what Binder gives them: its variables, and on Linux one processor and 2 GB. Says what is limited.
+
+    The 2 GB are address space, which is stricter than memory; but PyTorch with CUDA, which Binder has not, needs more.
+    """
+    import torch
+
+    limits = {}
+    monkeypatch.setenv("BINDER_REPO_URL", "https://github.com/your-account/tinyllm")
+    monkeypatch.setenv("CPU_LIMIT", "1.0")
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)  # CPU_LIMIT decides
+    if shutil.which("taskset"):
+        limits["processors"] = ["taskset", "-c", str(min(os.sched_getaffinity(0)))]
+    if shutil.which("prlimit") and not torch.version.cuda:
+        limits["memory"] = ["prlimit", f"--as={2 * 2**30}"]
+    kernel = tmp_path / "kernels" / "python3" / "kernel.json"
+    kernel.parent.mkdir(parents=True)
+    kernel.write_text(json.dumps({
+        "display_name": "Python 3", "language": "python",
+        "argv": [*itertools.chain(*limits.values()), sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]}))
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
+    return set(limits)
