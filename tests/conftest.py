@@ -49,8 +49,7 @@ def like_binder(tmp_path, monkeypatch):
         limits["memory"] = ["prlimit", f"--as={2 * 2**30}"]
     kernel = tmp_path / "kernels" / "python3" / "kernel.json"
     kernel.parent.mkdir(parents=True)
-    kernel.write_text(json.dumps({
-        "display_name": "Python 3", "language": "python",
-        "argv": [*itertools.chain(*limits.values()), sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]}))
+    argv = [*itertools.chain(*limits.values()), sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    kernel.write_text(json.dumps({"display_name": "Python 3", "language": "python", "argv": argv}))
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
     return set(limits)
