@@ -273,7 +273,7 @@ widgets.attention(watch(embed, head, small_id), "to be or not")
 #
 # ```
 # x (B, T, C) -> q_proj -> (B, T, C) -> split_heads -> (B, H, T, D)
-#                                                          | scores, mask, softmax, average: as in TODO 11
+#             scores, mask, softmax, average, as in TODO 11 |
 # output (B, T, C) <- out_proj <- (B, T, C) <- merge_heads <- (B, H, T, D)
 # ```
 #

@@ -272,8 +272,8 @@ for right in range(3):
 # The step in full:
 #
 # ```
-# x (B, T) -> model -> logits (B, T, V) -> cross-entropy with y (B, T) -> loss, one number
-#                                                                           | backward
+# x (B, T) -> model -> logits (B, T, V) -> cross-entropy with y (B, T) -> loss
+#                                                                  backward |
 # better parameters <- optimizer.step <- clip <- gradients, one per parameter
 # ```
 #
