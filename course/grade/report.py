@@ -36,8 +36,8 @@ def row_of(classroom, phase, submission):
     book, grades = classroom.graded(phase, submission.student), classroom.grades(phase, submission.student)
     said, ran = book.metadata.get("submission", {}), book.metadata.get("grading", {})
     row["tests"] = tests_of(book, grades)
-    row["score"] = sum(score for score, _ in grades.values())
-    row["most"] = sum(most for _, most in grades.values())
+    row["score"] = sum(grade.score for grade in grades.values())
+    row["most"] = sum(grade.most for grade in grades.values())
     row["notes"], row["seconds"] = said.get("notes", {}), ran.get("seconds")
     row["flags"] = said.get("flags", []) + [f"{name} was replaced while it ran" for name in ran.get("changed", [])]
     row["late"] = submission.late or classroom.late(phase, submission.student) > 0
