@@ -12,7 +12,9 @@ from course import setup
 
 COMMANDS = {
     "lab": "open the notebooks in JupyterLab  [--no-browser] [--port N]",
-    "test": "run every test, or some of them  [pytest's own arguments]",
+    "update": "take the course's new version and put your work back into it  [--from ZIP]",
+    "reset": "give one TODO back as it was released  TODO N",
+    "test": "run every test, or some of them  [--colab] [pytest's own arguments]",
     "build": "make notebooks/ from source/  [--check]",
     "solve": "run the solved notebooks into build/solved/  [PHASE ...] [--fast]",
     "release": "make a zip for students, without solutions, in build/release/  PHASE ...",
