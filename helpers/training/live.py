@@ -68,9 +68,9 @@ class Panel(Lines):
         self.draw()
 
     def say(self, text):
-        self.now = text
+        self.now = ""  # it is said below, where it stays in the saved notebook, which the widget does not
         self.draw()
-        print(text, flush=True)  # stays in the saved notebook, where the widget does not
+        super().say(text)
 
     def draw(self):
         sample = f"<pre>{html.escape(self.sample)}</pre>" if self.sample else ""

@@ -324,6 +324,7 @@ def test_panel_draws_the_curve_and_escapes_the_sample(capsys):
     assert "<circle" in panel.widget.value
     panel.say("done")
     assert capsys.readouterr().out.endswith("done\n")  # this stays when the notebook is saved
+    assert "<circle" in panel.widget.value and "done" not in panel.widget.value  # so it is said once
 
 
 @pytest.mark.parametrize("environment, widgets", [
