@@ -5,24 +5,26 @@
                    executed/     what it came to when it ran, each once
                    autograded/   the same with its scores, as Formgrader shows it
                    feedback/     a page for each student
-                   reports/      grades.csv and report.html of each phase
+                   reports/      of each phase: grades.csv, canvas.csv, moodle.csv, report.html
 """
-import datetime
+import contextlib
+import re
 import sqlite3
 import warnings
 
 import nbformat
+from filelock import FileLock, Timeout
 from nbgrader.api import Gradebook, MissingEntry
 from nbgrader.apps import NbGraderAPI
 from sqlalchemy import event
-from sqlalchemy.engine import Engine
-from sqlalchemy.exc import SAWarning
+from sqlalchemy.engine import Engine, make_url
+from sqlalchemy.exc import SAWarning, SQLAlchemyError
 from traitlets.config import Config
 from traitlets.config.loader import PyFileConfigLoader
 
 from course import ROOT, build
+from course.grade import intake
 from course.grade.feedback import grades_of
-from course.grade.intake import IntakeError
 
 # nbgrader 0.9 builds its rows in an order of which SQLAlchemy 2 warns, without harm.
 warnings.filterwarnings("ignore", category=SAWarning, module=r"nbgrader\.api")
@@ -36,19 +38,38 @@ def patient(connection, record):
         connection.execute("PRAGMA journal_mode=WAL")
 
 
+class GradebookError(Exception):
+    """One sentence: what nbgrader, or its database, refuses."""
+
+
 class Classroom:
-    """One class: its folder, its gradebook, and nbgrader with the course's settings."""
+    """One class: its folder, its gradebook, and nbgrader with the course's settings.
+
+    In a `with`, nobody else is at work in the folder: GradebookError where somebody is.
+    """
 
     def __init__(self, root, url=None):
         self.folder = root / "grading"
         self.folder.mkdir(parents=True, exist_ok=True)
+        self.lock = FileLock(self.folder / "lock", timeout=0)
         self.url = url or f"sqlite:///{root / 'gradebook.db'}"
+        self.url = re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", self.url)  # the driver that the course has
         config = PyFileConfigLoader(str(ROOT / "nbgrader_config.py")).load_config()
         config.CourseDirectory.update(Config({
             "root": str(root), "db_url": self.url, "source_directory": str(build.SOURCE_NOTEBOOKS),
             "release_directory": str(self.folder / "released")}))
         config.NbGraderAPI.log_level = config.Application.log_level = "ERROR"
         self.api = NbGraderAPI(config=config)
+
+    def __enter__(self):
+        try:
+            self.lock.acquire()
+        except Timeout:
+            raise GradebookError(f"Another `course grade` is at work in {self.folder}: wait for its end.") from None
+        return self
+
+    def __exit__(self, *problem):
+        self.lock.release()
 
     def gradebook(self):
         return Gradebook(self.url, self.api.course_id)
@@ -58,48 +79,47 @@ class Classroom:
         return self.folder / "executed" / f"{key}.ipynb"
 
     def register(self, phase, due=None):
-        """Tell the gradebook of this phase's cells and points, as the source has them now."""
+        """Tell the gradebook of this phase's cells and points, as the source has them now; due: a time in UTC."""
         book = build.source_notebook(phase)
         build.write(build.SOURCE_NOTEBOOKS / phase / f"{phase}.ipynb", (nbformat.writes(book) + "\n").encode("utf-8"))
-        with self.gradebook() as gradebook:
-            gradebook.update_or_create_assignment(phase)
-        outcome = self.api.generate_assignment(phase, force=True, create=True)
-        if not outcome["success"]:
-            raise IntakeError(f"nbgrader refuses source/{phase}: {outcome.get('log') or outcome.get('error')}")
-        if due:
-            try:
-                when = datetime.datetime.fromisoformat(due).astimezone(datetime.timezone.utc).replace(tzinfo=None)
-            except ValueError:
-                raise IntakeError(f"--due {due!r} is not a time: write it like '2026-12-01 23:59'.") from None
+        try:
             with self.gradebook() as gradebook:
-                gradebook.update_or_create_assignment(phase, duedate=when)
+                gradebook.update_or_create_assignment(phase, **({"duedate": due} if due else {}))
+        except (SQLAlchemyError, ImportError, ValueError) as problem:
+            shown = self.url.split("://")[0] + "://..."
+            with contextlib.suppress(SQLAlchemyError):
+                shown = make_url(self.url).render_as_string(hide_password=True)
+            reason = str(getattr(problem, "orig", None) or problem).strip().splitlines()[0]
+            raise GradebookError(f"The gradebook {shown} cannot be opened: {reason}") from None
+        checked(self.api.generate_assignment(phase, force=True, create=True), f"source/{phase}")
 
-    def autograde(self, phase, student, key, force):
-        """nbgrader's autograde for one student, unless it was done with this very result."""
-        graded = self.graded(phase, student)
-        if not force and graded is not None and graded.metadata.get("submission", {}).get("key") == key:
-            return
-        outcome = self.api.autograde(phase, student, force=True)
-        if not outcome["success"]:
-            raise IntakeError(f"nbgrader could not grade {student}: {outcome.get('log') or outcome.get('error')}")
+    def take(self, phase, submission, key, force):
+        """Hand one student's submission and its result to nbgrader, unless it has them already."""
+        folders = [self.folder / kind / submission.student / phase for kind in ("submitted", "autograded")]
+        intake.put(submission, phase, folders[0].parents[1])
+        book = self.graded(phase, submission.student)
+        times = [path.read_bytes() if (path := folder / "timestamp.txt").is_file() else None for folder in folders]
+        if force or book is None or book.metadata.get("submission", {}).get("key") != key or times[0] != times[1]:
+            checked(self.api.autograde(phase, submission.student, force=True), submission.student)
 
     def graded(self, phase, student):
         """The autograded notebook, or None."""
         path = self.folder / "autograded" / student / phase / f"{phase}.ipynb"
-        return nbformat.read(path, as_version=4) if path.is_file() else None
+        return nbformat.v4.reads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
-    def grades(self, phase, student):
-        """{name of the test: (score, the most there is)}; None if nbgrader has nothing of this student."""
-        with self.gradebook() as gradebook:
-            try:
-                return grades_of(gradebook, phase, student)
-            except MissingEntry:
-                return None
+    def grades(self, gradebook, phase, student):
+        """({name of the test: its Grade}, points taken off for being late, whether it was late); None if nbgrader has
+        nothing of this student."""
+        try:
+            submission = gradebook.find_submission(phase, student)
+            penalty = gradebook.find_submission_notebook(phase, phase, student).late_submission_penalty or 0.0
+            return grades_of(gradebook, phase, student), penalty, submission.total_seconds_late > 0
+        except MissingEntry:
+            return None
 
-    def late(self, phase, student):
-        """Seconds after the due time."""
-        with self.gradebook() as gradebook:
-            try:
-                return gradebook.find_submission(phase, student).total_seconds_late
-            except MissingEntry:
-                return 0
+
+def checked(outcome, what):
+    """Raises GradebookError where nbgrader's API says that something failed."""
+    if not outcome["success"]:
+        said = (outcome.get("error") or outcome.get("log") or "").strip().splitlines()
+        raise GradebookError(f"nbgrader could not take {what}: {said[-1] if said else 'no reason given'}")
