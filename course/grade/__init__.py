@@ -9,7 +9,8 @@ report.
     sandbox.py      the kernel it runs in; kernel.py is what is inside; watch.py looks for replaced functions
     steps.py        the same steps for nbgrader's own `autograde`, and strict scoring
     gradebook.py    nbgrader's gradebook and folders
-    report.py       grades.csv and report.html; feedback.py, a page for each student; export.py, for Canvas and Moodle
+    report.py       grades.csv and report.html; summary.py, the class as a whole; feedback.py, a page for each student;
+                    export.py, the forms of Canvas and Moodle
 
 Everything of one class lies in one folder (the course's, or --into). A run that was stopped goes on where it was.
 """

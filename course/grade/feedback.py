@@ -49,18 +49,19 @@ class FeedbackPage(HTMLExporter):
         where = resources["nbgrader"]
         with Gradebook(where["db_url"]) as gradebook:
             grades = grades_of(gradebook, where["assignment"], where["student"])
-            late = gradebook.find_submission(where["assignment"], where["student"]).total_seconds_late > 0
-        page = feedback(where["assignment"], where["student"], nb, grades, late)
+            submission = gradebook.find_submission(where["assignment"], where["student"])
+            late, penalty = submission.total_seconds_late > 0, submission.late_submission_penalty
+        page = feedback(where["assignment"], where["student"], nb, grades, late, penalty=penalty)
         return page, {**resources, "output_extension": ".html"}
 
 
-def feedback(phase, name, book, grades, late=False, why=""):
-    """The page, self-contained. grades: {name of the test cell: Grade}"""
+def feedback(phase, name, book, grades, late=False, why="", penalty=0.0):
+    """The page, self-contained. grades: {name of the test cell: Grade}; penalty: points taken off for being late"""
     tests = tests_of(book, grades)
     return PAGES.get_template("feedback.html").render(
         phase=phase, name=name, late=late, why=why, tests=tests,
         notes=book.metadata.get("submission", {}).get("notes", {}),
-        score=sum(test["score"] for test in tests), most=sum(test["most"] for test in tests))
+        penalty=penalty, score=sum(test["score"] for test in tests) - penalty, most=sum(test["most"] for test in tests))
 
 
 def grades_of(gradebook, phase, student):

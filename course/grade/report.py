@@ -9,6 +9,7 @@ import unicodedata
 from course.build import write
 from course.grade.export import canvas, moodle
 from course.grade.feedback import PAGES, feedback, tests_of
+from course.grade.summary import summary
 from course.grade.transplant import MISSING
 
 NOT_GRADED = "not graded"  # a status: it is not the student's fault, and another run may mend it
@@ -30,7 +31,7 @@ def report(classroom, phase, submissions, failures):
             row = row_of(submission, failures.get(submission.student), book, grades)
             rows.append(row)
             if row["tests"]:
-                page = feedback(phase, row["name"], book, grades[0], row["late"], row["why"])
+                page = feedback(phase, row["name"], book, grades[0], row["late"], row["why"], row["penalty"])
                 write(classroom.folder / "feedback" / row["student"] / phase / f"{phase}.html", page.encode("utf-8"))
     for name, table in (("grades", grades_table(rows)), ("canvas", canvas(rows, phase)), ("moodle", moodle(rows))):
         write(folder / f"{name}.csv", as_csv(table).encode("utf-8"))
@@ -95,15 +96,3 @@ def safe(cell):
         return f"{cell:g}"
     text = "" if cell is None else " ".join("".join(c if c.isprintable() else " " for c in str(cell)).split())
     return f"'{text}" if unicodedata.normalize("NFKC", text[:1]) in tuple("=+-@") else text
-
-
-def summary(rows):
-    """What the report shows of the class as a whole."""
-    graded = [row for row in rows if row["tests"]]
-    mistakes = collections.Counter((t["name"], t["mistake"]) for row in graded for t in row["tests"] if t["mistake"])
-    passed = collections.Counter(t["name"] for row in graded for t in row["tests"] if t["score"] == t["most"])
-    names = [t["name"] for t in graded[0]["tests"]] if graded else []
-    shares = collections.Counter(min(9, int(10 * row["score"] / row["most"])) if row["most"] else 0 for row in graded)
-    return {"graded": len(graded), "rates": [(name, passed[name], len(graded)) for name in names],
-            "mistakes": mistakes.most_common(15), "distribution": [(10 * n, shares[n]) for n in range(10)],
-            "most_common": max(shares.values(), default=1)}

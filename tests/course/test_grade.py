@@ -57,7 +57,7 @@ def test_each_student(everybody, table, name):
     case, row = CLASS[name], table[name]
     page = everybody / "class" / "grading" / "feedback" / row["student"] / PHASE / f"{PHASE}.html"
     report = (everybody / "class" / "grading" / "reports" / PHASE / "report.html").read_text(encoding="utf-8")
-    about = report.split(f"<tr><td>{name}</td>")[1].split("</tr>")[0]
+    about = report.split(f'<th scope="row">{name}</th>')[1].split("</tr>")[0]
     assert row["status"] == case.status, row
     assert case.note in about
     if case.flag is not None:
