@@ -301,7 +301,7 @@ widgets.layer_norm(nn.LayerNorm(16), x)
 #     +--> norm1 --> attention ------+    +--> norm2 --> feed-forward ------+
 # ```
 #
-# Everywhere on the way the shape is `(B, T, C)`. In formulas:
+# In formulas:
 #
 # $$x \leftarrow x + \text{attention}(\text{norm1}(x)) \qquad
 # x \leftarrow x + \text{feed-forward}(\text{norm2}(x))$$

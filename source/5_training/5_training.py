@@ -884,7 +884,7 @@ widgets.surprise(model, tokenizer, val_text, val_loss)
 #
 # While your model was trained, `watch` asked it about the same 2,000 characters of the validation text: before the
 # first step, after 10, 20, 50, 100, ... steps, and after each epoch. Move through these moments. The upright line in
-# each row is the loss in the end. Which characters are learned first, and which are still wanting when others are done?
+# each row is the loss in the end. Which characters are learned first, and which take longest?
 
 # %%
 widgets.learned_when(history["moments"], val_text[:2001])
