@@ -77,6 +77,14 @@ def test_a_learner_on_binder_sees_no_solutions(built, binder):
     assert ({"source", "tests"} & set(listed)) == (set() if binder else {"source", "tests"})
 
 
+def test_pytorch_starts_as_many_threads_as_there_are_processors_to_use():
+    """Binder says it in CPU_LIMIT; the container itself shows all processors of its host."""
+    variables = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"} | {"CPU_LIMIT": "1.0"}
+    threads = subprocess.run([sys.executable, "-c", "import helpers, torch; print(torch.get_num_threads())"],
+                             env=variables, capture_output=True, text=True, check=True).stdout
+    assert threads == "1\n"
+
+
 @on_linux
 def test_a_kernel_with_binder_s_limits(like_binder):
     """The limits in which all solved notebooks run (tests/course/test_solve.py) are really there."""
