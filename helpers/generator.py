@@ -56,7 +56,7 @@ def extended(model, ids, max_new_tokens, temperature, top_k):
 
 
 def read(model, ids):
-    """What the model says after ids (B, T): the logits (B, V), and on the way what each block's norm1 gave (B, T, C)."""
+    """What the model says after ids (B, T): logits (B, V), and on the way what each block's norm1 gave (B, T, C)."""
     normed = []
     hooks = [block.norm1.register_forward_hook(lambda module, given, result: normed.append(result))
              for block in model.blocks]

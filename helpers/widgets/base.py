@@ -184,7 +184,8 @@ def letters(characters, shares, marked=None):
         cells.append(
             f'<span title="{html.escape(spoken(character))} at position {i}: {share:.1%}" style="display: '
             f'inline-block; text-align: center; border: {frame}; min-width: 27px; margin: 1px"><span style="display: '
-            f'block; background: {fill}; color: {ink}; font-size: 17px; padding: 1px 3px; {MONO}">{glyph(character)}</span>'
+            f'block; background: {fill}; color: {ink}; font-size: 17px; padding: 1px 3px; {MONO}">'
+            f'{glyph(character)}</span>'
             f'<span style="display: block; font-size: 12px">{_percent(share)}</span></span>')
     return "".join(cells)
 

@@ -20,8 +20,6 @@
 # (`embed_dim`), `H` heads (`num_heads`).
 
 # %% locked="imports"
-import math
-
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -368,7 +366,8 @@ try:
     _block = TransformerBlock(6, 3, dropout=0.3)
 finally:
     FeedForward = _own
-assert all(isinstance(_norm, nn.LayerNorm) for _norm in (_block.norm1, _block.norm2)) and _block.norm1 is not _block.norm2
+assert all(isinstance(_norm, nn.LayerNorm) for _norm in (_block.norm1, _block.norm2))
+assert _block.norm1 is not _block.norm2
 assert isinstance(_block.attention, MultiHeadAttention) and _block.attention.dropout.p == 0.3
 assert tuple(_block.feed_forward.expand.weight.shape) == (24, 6) and _block.feed_forward.dropout.p == 0.3
 assert sum(_p.numel() for _p in _block.parameters()) == 12 * 6 * 6 + 13 * 6

@@ -670,9 +670,9 @@ val_set = TextDataset(tokenizer.encode(val_text), preset.block_size)
 
 # %% [markdown]
 # Training goes on until the `budget`, in seconds, is used up. (With `budget=None` it would be `epochs` passes over the
-# text, however long they take.) A **block** is a window of `block_size` characters. Each epoch cuts the text into blocks
-# that follow each other without overlap, shuffles them, and puts `batch_size` of them into a step; the next epoch cuts
-# at other places. The validation text is always read whole and in order.
+# text, however long they take.) A **block** is a window of `block_size` characters. Each epoch cuts the text into
+# blocks that follow each other without overlap, shuffles them, and puts `batch_size` of them into a step; the next
+# epoch cuts at other places. The validation text is always read whole and in order.
 #
 # A `training.Session` takes your pieces and does what a long run needs around them: it makes the batches, chooses an
 # optimizer, shows how it goes, and writes a **checkpoint** now and then, a file with everything in it that it takes to
@@ -908,8 +908,9 @@ widgets.embedding_map(before, after, chars)
 #
 # In `3b_attention` you saw heads that had learned nothing, and heads that had learned a game. These have learned a
 # language. `look` walks through the model block by block, as its `forward` does, and asks each block's attention for
-# its weights on the way. Choose a **layer** and a **head**, and move **the character that looks** from left to right. Is
-# there a head that looks at the character just before? One that looks for the last space? Then type a line of your own.
+# its weights on the way. Choose a **layer** and a **head**, and move **the character that looks** from left to right.
+# Is there a head that looks at the character just before? One that looks for the last space? Then type a line of your
+# own.
 
 # %%
 @torch.no_grad()
