@@ -8,7 +8,6 @@ import signal
 import sys
 from pathlib import Path
 
-import nbformat
 from tqdm import tqdm
 
 from course import PHASES, ROOT
@@ -87,7 +86,7 @@ def grade(classroom, options, submissions, limits):
         if submission.cells is None:
             continue
         try:
-            raw = to_run(transplanted(book_of(submission), options.phase))
+            raw = to_run(transplanted(intake.book_of(submission), options.phase))
         except Exception as problem:  # a stranger's notebook may hold anything
             failures[submission.student] = why(problem)
             continue
@@ -111,14 +110,6 @@ def grade(classroom, options, submissions, limits):
                             failures[submission.student] = why(problem)
                 bar.update()
     return failures
-
-
-def book_of(submission):
-    """The submission as a notebook node."""
-    return nbformat.from_dict({"cells": [
-        {"cell_type": c["type"], "source": c["source"], "id": c["id"],
-         "metadata": {"nbgrader": {"grade_id": c["grade_id"]}}}
-        for c in submission.cells]})
 
 
 def why(problem):

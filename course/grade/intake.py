@@ -249,16 +249,26 @@ def with_ids(submissions):
     return submissions
 
 
-def put(submission, phase, submitted):
-    """Write a notebook that is surely well-formed, and the time, where nbgrader looks for them."""
-    folder = submitted / submission.student / phase
+def book_of(submission):
+    """The submission as a notebook that is surely well-formed: what nbgrader gets, and what runs."""
     book, ids = nbformat.v4.new_notebook(), set()
     for number, cell in enumerate(submission.cells):
         make = nbformat.v4.new_code_cell if cell["type"] == "code" else nbformat.v4.new_markdown_cell
-        metadata = {"nbgrader": {"grade_id": cell["grade_id"]}} if cell["grade_id"] else {}
+        metadata = {"nbgrader": {"grade_id": writable(cell["grade_id"])}} if cell["grade_id"] else {}
         own = cell["id"] if re.fullmatch(r"[\w-]{1,64}", cell["id"]) and cell["id"] not in ids else f"cell-{number}"
         ids.add(own)
-        book.cells.append(make(cell["source"], metadata=metadata, id=own))
-    write(folder / f"{phase}.ipynb", (nbformat.writes(book) + "\n").encode("utf-8", "replace"))
+        book.cells.append(make(writable(cell["source"]), metadata=metadata, id=own))
+    return book
+
+
+def writable(text):
+    """The text with "?" for what no file can hold: halves of characters, which JSON may contain."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def put(submission, phase, submitted):
+    """Write the notebook and the time where nbgrader looks for them."""
+    folder = submitted / submission.student / phase
+    write(folder / f"{phase}.ipynb", (nbformat.writes(book_of(submission)) + "\n").encode("utf-8"))
     write(folder / "timestamp.txt", submission.time.astimezone(datetime.timezone.utc)
           .strftime("%Y-%m-%d %H:%M:%S UTC\n").encode())
