@@ -10,7 +10,7 @@ import sys
 
 import nbformat
 
-from course import PHASES, ROOT, build
+from course import PHASES, build
 from course.answers import SHELL, find, kind, plain
 from course.files import set_aside, write
 from course.stubs import clear
@@ -26,7 +26,7 @@ def main(argv):
                                      description="Give one TODO back as it was released.")
     parser.add_argument("words", nargs="+", metavar="TODO N", help="the TODO's number; 10-11 for a cell with both")
     words = "".join(parser.parse_args(argv).words)
-    asked = re.fullmatch(r"(?:TODOS?)?(\d+(?:-\d+)?)", words, re.IGNORECASE)
+    asked = re.fullmatch(r"(?:TODOS?-?)?(\d+(?:-\d+)?)", words, re.IGNORECASE)
     if not asked:
         parser.error(f"{' '.join(argv)!r} names no TODO: write, for example, TODO 11")
     try:
@@ -49,7 +49,7 @@ def reset(name):
     try:
         mine = nbformat.read(path, as_version=4)
     except FileNotFoundError:
-        raise ResetError(f"There is no {path}: `git checkout {path.relative_to(ROOT)}` brings it back.") from None
+        raise ResetError(f"There is no {path}: `git checkout notebooks/{phase}` brings it back.") from None
     except Exception as problem:
         raise ResetError(f"{path} cannot be read as a notebook ({type(problem).__name__}).") from None
     theirs, found, used = [plain(cell) for cell in mine.cells], {}, set()

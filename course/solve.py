@@ -33,6 +33,7 @@ def main(argv):
         parser.error(f"no phase is called {unknown[0]!r}; there are {', '.join(NOTEBOOKS)}")
     # A finished run would not be run again.
     shutil.rmtree(SOLVED / "tiny_llm" / "run" if options.phases else SOLVED / "tiny_llm", ignore_errors=True)
+    SOLVED.mkdir(parents=True, exist_ok=True)
     os.environ["TINYLLM_PARTS"] = str(SOLVED / "tiny_llm")
     if options.fast:
         os.environ["TINYLLM_FAST"] = "1"
@@ -82,7 +83,6 @@ def execute(notebook, phase, allow_errors=False):
 
 def write(notebook, phase):
     """The executed notebook and its page, into build/solved/."""
-    SOLVED.mkdir(parents=True, exist_ok=True)
     nbformat.write(notebook, SOLVED / f"{phase}.ipynb")
     page, _ = HTMLExporter().from_notebook_node(notebook)
     (SOLVED / f"{phase}.html").write_text(page, encoding="utf-8")

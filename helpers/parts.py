@@ -421,7 +421,7 @@ def _imports_model(node):
 
 def _write(piece, source):
     root = folder()
-    root.mkdir(parents=True, exist_ok=True)
+    root.mkdir(exist_ok=True)  # not its parents: a drive that is not mounted must not be replaced by a folder
     path = root / piece.file
     with _lock(root):
         if not (root / "__init__.py").exists():

@@ -102,7 +102,7 @@ def _save():
         if not _unsaved:
             _read(path)  # is it still ours?
             return ""
-        root.mkdir(parents=True, exist_ok=True)
+        root.mkdir(exist_ok=True)  # not its parents, as in parts
         with parts._lock(root):  # another notebook may write at the same time
             content = _read(path)
             content["todos"].update(_unsaved)

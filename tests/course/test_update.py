@@ -13,7 +13,8 @@ import pytest
 from anywhere import places
 from nbgrader.utils import compute_checksum
 
-from course import NOTEBOOKS, answers
+from course import NOTEBOOKS, ROOT, answers, build, reset, solve
+from helpers import parts
 
 PHASE = "3b_attention"
 BOOK = f"notebooks/{PHASE}/{PHASE}.ipynb"
@@ -71,7 +72,7 @@ def published(tmp_path_factory):
     """The course, without what no test here needs, as a git repository."""
     folder = tmp_path_factory.mktemp("published") / "tinyllm"
     places.files_of_the_course(folder)
-    for name in ("source", "data"):
+    for name in ("source", "data", "docs/pictures", "helpers/widgets", "course/grade", "course/bench"):
         shutil.rmtree(folder / name)
     git(folder, "init", "--quiet", "--initial-branch=main")
     commit(folder)
@@ -273,31 +274,33 @@ def test_a_version_from_a_zip_or_a_folder(learner, tmp_path, zipped):
 
 
 KILLED = """
-import os, signal, sys
+import os, pathlib, signal, sys
 from course import update
-left, real_replace, real_git = int(sys.argv[1]), os.replace, update.git
+left = int(sys.argv[1])
+real_write, real_git = pathlib.Path.write_bytes, update.git
 
-def passed_one():
+def passed_one(before=lambda: None):
     global left
     left -= 1
     if left == 0:
+        before()
         os.kill(os.getpid(), signal.SIGKILL)
 
-def replace(*paths):
-    passed_one()
-    real_replace(*paths)
+def write_bytes(path, content):
+    passed_one(lambda: real_write(path, content[:len(content) // 2]))
+    return real_write(path, content)
 
 def git(*words, **variables):
     passed_one()
     return real_git(*words, **variables)
 
-os.replace, update.git = replace, git
+pathlib.Path.write_bytes, update.git = write_bytes, git
 sys.exit(update.main([]))
 """
 
 
 def test_killed_at_any_moment(published, tmp_path):
-    """SIGKILL before each file is put in place, and before each step of git: old or new, never half."""
+    """SIGKILL in the middle of each file that is written, and before each step of git: old or new, never half."""
     theirs, before = tmp_path / "published", tmp_path / "before"
     shutil.copytree(published, theirs)
     git(tmp_path, "clone", "--quiet", theirs, before)
@@ -321,11 +324,246 @@ def test_killed_at_any_moment(published, tmp_path):
         if outcome.returncode == 0:
             break
         assert outcome.returncode == -signal.SIGKILL, outcome.stderr
-        if moment % 3 == 0:  # the same command goes on from there
+        if moment % 5 == 0:  # the same command goes on from there
             after = run(mine, **IDENTITY)
             assert after.returncode == 0, (moment, after.stderr)
             assert all((mine / name).read_bytes() == (good / name).read_bytes() for name in names)
             assert len(list((mine / "notebooks").rglob("*.mine-*.ipynb"))) == 1
             assert git(mine, "diff", "HEAD", "--stat") == git(good, "diff", "HEAD", "--stat")
         shutil.rmtree(mine)
-    assert moment > 15
+    assert moment > 20
+
+
+# What can be in the way ------------------------------------------------------------------------------------------
+
+def everything(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*")
+            if path.is_file() and ".git" not in path.parts and "__pycache__" not in path.parts}
+
+
+def assert_refused(folder, sentence, *arguments, **more):
+    """One sentence, and everything as it was."""
+    before = everything(folder)
+    outcome = run(folder, *arguments, **more)
+    assert outcome.returncode == 1 and outcome.stdout == ""
+    assert re.fullmatch(sentence, outcome.stderr.strip()), outcome.stderr
+    assert everything(folder) == before
+
+
+def test_what_is_in_the_way_is_one_sentence(learner, tmp_path):
+    theirs, mine = learner
+    git(mine, "remote", "set-url", "origin", "http://127.0.0.1:9/course.git")
+    assert_refused(mine, r"The new version could not be fetched, and nothing was changed\. "
+                         r"`git fetch` says: fatal: unable to access .*127\.0\.0\.1.*")
+    assert_refused(mine, r"The new version could not be fetched, .* git is not installed; .*", PATH=str(tmp_path))
+    git(mine, "remote", "set-url", "origin", str(theirs))
+    git(mine, "checkout", "--quiet", "--detach")
+    assert_refused(mine, r"`git rev-parse` says: fatal: .*")
+    shutil.rmtree(mine / ".git")
+    assert_refused(mine, r"This folder was not made by `git clone`\. .* python3 -m course update --from FILE\.zip")
+    assert_refused(mine, r".* is this folder itself: .*", "--from", mine)
+    assert_refused(mine, r".* is not the course: name a zip or a folder .*", "--from", tmp_path / "nowhere")
+
+
+def test_a_notebook_that_cannot_be_read_is_kept(learner):
+    theirs, mine = learner
+    (mine / BOOK).write_bytes(b'{"cells": [')
+    new_version(theirs)
+    outcome = run(mine)
+    assert outcome.returncode == 0 and "yours cannot be read" in outcome.stdout
+    assert (mine / BOOK).read_bytes() == (theirs / BOOK).read_bytes()
+    assert (mine / BOOK).with_name(f"{PHASE}.mine-1.ipynb").read_bytes() == b'{"cells": ['
+
+
+def test_a_copy_that_comes_in_parts(learner):
+    """Marks and ids that are lost, a cell that was split: as other programs leave a notebook."""
+    theirs, mine = learner
+    book = read(mine / BOOK)
+    for each in book.cells:
+        each.metadata.pop("nbgrader", None)
+        del each["id"]
+    book.nbformat_minor = 4
+    write(mine / BOOK, book)
+    new_version(theirs)
+    assert run(mine).returncode == 0
+    merged = read(mine / BOOK)
+    text = sources(merged)
+    assert MINE_11.strip() in cell(merged, "todo-10-11").source
+    assert "self.mine_12 = 1" in cell(merged, "todo-12-13").source
+    assert sum(each.startswith("**The course's version of this TODO") for each in text) == 2  # not known: both
+    for mark in ("played with the first", "played with the second", "My own remark", "my_own = 1", "my_last = 2"):
+        assert sum(mark in each for each in text) == 1, mark
+
+
+def test_a_cell_is_the_course_s_until_somebody_changes_it():
+    for name in NOTEBOOKS:
+        for each in read(ROOT / "notebooks" / name / f"{name}.ipynb").cells:
+            assert answers.as_released(each), (name, each.id)
+            if each.metadata.get("nbgrader"):
+                assert each.metadata.nbgrader.checksum == compute_checksum(each)
+            each.source += " "
+            assert not answers.as_released(each), (name, each.id)
+
+
+# On Colab --------------------------------------------------------------------------------------------------------
+
+BARE = """
+import sys
+for name in ("nbgrader", "jupytext", "jupyterlab"):
+    sys.modules[name] = None  # Colab has none of them
+from course import update
+update.notebook(sys.argv[1])
+"""
+
+
+def test_a_notebook_on_a_drive(learner, tmp_path):
+    """The line for Colab: the open notebook stays as it is, the new one lies beside it, whatever its name is."""
+    theirs, mine = learner
+    drive = tmp_path / "drive" / "Copy of attention.ipynb"
+    drive.parent.mkdir()
+    shutil.copy(mine / BOOK, drive)
+    before = drive.read_bytes()
+    new_version(theirs)
+    told = run(theirs, drive, code=BARE)
+    assert told.stderr == "" and told.stdout.startswith(
+        "Copy of attention.new-1.ipynb, beside the old one, is the course's new version with 2 answers and 6 other "
+        "cells of yours.\n"), told.stderr
+    new = drive.with_name("Copy of attention.new-1.ipynb")
+    assert drive.read_bytes() == before
+    assert_work_is_there(read(new))
+    assert_is_version(read(new), read(theirs / BOOK))
+    assert "is the course's newest version already" in run(theirs, new, code=BARE).stdout
+    other = tmp_path / "other.ipynb"
+    write(other, nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1")]))
+    assert "other.ipynb is no notebook of this course" in run(theirs, other, code=BARE).stderr
+
+
+def first_cell(folder):
+    """The first cell as it runs on Colab, with `folder` in the place of /content."""
+    source = cell(read(ROOT / BOOK), "setup").source.replace("/content/tinyllm", f"{folder}/tinyllm")
+    return "import sys, types; sys.modules['google.colab'] = types.ModuleType('colab')\n" + source
+
+
+def test_the_first_cell_on_colab(published, tmp_path):
+    """It brings the course once, says nothing, and leaves alone what is there; what fails is a sentence."""
+    redirect = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_VALUE_0": build.repository(),
+                "GIT_CONFIG_KEY_0": f"url.{published.as_uri()}.insteadOf"}
+    shown = "\nprint(helpers.__file__)"
+    for _ in range(2):
+        told = run(tmp_path, code=first_cell(tmp_path).replace("{", "{{").replace("}", "}}") + shown, **redirect)
+        assert told.stderr == "" and told.stdout == f"{tmp_path / 'tinyllm' / 'helpers' / '__init__.py'}\n", told.stderr
+        (tmp_path / "tinyllm" / "tiny_llm").mkdir(exist_ok=True)
+        (tmp_path / "tinyllm" / "tiny_llm" / "model.py").write_text("# mine")
+    assert (tmp_path / "tinyllm" / "tiny_llm" / "model.py").read_text() == "# mine"
+    elsewhere = first_cell(tmp_path / "elsewhere").replace("{", "{{").replace("}", "}}")
+    offline = {"https_proxy": "http://127.0.0.1:9", "HTTPS_PROXY": "http://127.0.0.1:9"}
+    for more, reason in ((offline, "fatal: unable to access .*"), ({"PATH": str(tmp_path)}, ".*git.*not found")):
+        told = run(tmp_path, code=elsewhere, **more)
+        assert re.fullmatch(rf"ImportError: The course could not be fetched \({reason}\)\. Run this cell again later\.",
+                            told.stderr.strip().splitlines()[-1]), told.stderr
+
+
+def test_work_is_kept_on_the_mounted_drive(tmp_path, monkeypatch):
+    """The line that the first cell recommends, in 5_training: pieces, checkpoints and the model land on the drive."""
+    book = solve.answered("5_training", budget="2s")
+    line = re.search(r"%env TINYLLM_PARTS=(\S+)/tinyllm", cell(book, "setup").source)
+    assert line[1] == "/content/drive/MyDrive"
+    monkeypatch.setenv("TINYLLM_PARTS", str(tmp_path / "lost"))
+    monkeypatch.setenv("TINYLLM_DATA", str(ROOT / "data" / "sample_play.txt"))
+    needed = re.compile(r"parts\.get|training\.(preset|Session)\(|session\.run|evaluate\(model|tiny_llm\.pt")
+    book.cells = [each for each in book.cells if each.cell_type == "code" and (
+        answers.kind(each) in ("solution", "locked") or each.id == "test-27" or needed.search(each.source))]
+    drive = tmp_path / "My Drive"
+    drive.mkdir()
+    book.cells.insert(1, nbformat.v4.new_code_cell(line[0].replace(line[1], str(drive))))
+    solve.execute(book, "5_training")
+    kept = {path.relative_to(drive).as_posix() for path in drive.rglob("*")}
+    assert {"tinyllm/train.py", "tinyllm/training", "tinyllm/run/checkpoint.pt", "tinyllm/tiny_llm.pt"} <= kept
+    assert not (tmp_path / "lost").exists()
+
+
+def test_a_drive_that_is_not_mounted(tmp_path, monkeypatch, capsys):
+    """Nothing is written where it would be lost without a word."""
+    monkeypatch.setenv("TINYLLM_PARTS", str(tmp_path / "drive" / "MyDrive" / "tinyllm"))
+    with pytest.raises(FileNotFoundError):
+        parts._write(parts.PIECES[0], "def split_heads(): pass")
+    assert not (tmp_path / "drive").exists()
+
+
+# One TODO --------------------------------------------------------------------------------------------------------
+
+@pytest.fixture
+def answered(tmp_path, monkeypatch):
+    """A notebook with all of its TODOs answered, in the place of the learner's."""
+    path = tmp_path / f"{PHASE}.ipynb"
+    monkeypatch.setattr(build, "notebook_path", lambda phase: path.with_name(f"{phase}.ipynb"))
+    book, solved = read(ROOT / BOOK), solve.answered(PHASE)
+    for each in book.cells:
+        if answers.kind(each) == "solution":
+            each.source = cell(solved, each.id).source + "\n\n\nprint('a line of my own')"
+            each.outputs = [nbformat.v4.new_output("stream", text="seen\n")]
+    write(path, book)
+    return path
+
+
+def released_cell(id_):
+    """The cell as a learner meets it first."""
+    return cell(read(ROOT / BOOK), id_).source
+
+
+@pytest.mark.parametrize("words", [("TODO", "11"), ("11",), ("todo-11",)])
+def test_one_todo_of_a_cell_goes_back(answered, capsys, words):
+    before, whole = answered.read_bytes(), read(answered)
+    assert reset.main(list(words)) == 0
+    said = capsys.readouterr().out
+    assert said.startswith(f"TODO 11 in {PHASE}.ipynb is as it was released. As you had it: {PHASE}.mine-1.ipynb, in")
+    assert answered.with_name(f"{PHASE}.mine-1.ipynb").read_bytes() == before
+    book = read(answered)
+    now, mine, stub = (cell(b, "todo-10-11").source for b in (book, whole, read(ROOT / BOOK)))
+    assert now.split("    def forward")[0] == mine.split("    def forward")[0], "TODO 10 stays"
+    assert now.split("    def forward")[1] == stub.split("    def forward")[1] + "\n\n\nprint('a line of my own')"
+    assert [each for each in book.cells if each.id != "todo-10-11"] == [
+        each for each in whole.cells if each.id != "todo-10-11"]
+    assert reset.main(list(words)) == 0 and "nothing to do" in capsys.readouterr().out
+    assert not answered.with_name(f"{PHASE}.mine-2.ipynb").exists()
+
+
+def test_a_whole_cell_goes_back(answered, capsys):
+    assert reset.main(["TODO", "10-11"]) == 0
+    assert cell(read(answered), "todo-10-11").source == released_cell("todo-10-11")
+    assert cell(read(answered), "todo-12-13").source != released_cell("todo-12-13")
+
+
+@pytest.mark.parametrize("todo", range(1, 32))
+def test_every_todo_can_go_back(todo, tmp_path, monkeypatch, capsys):
+    """Of the solved notebook; and all TODOs of a cell, one by one, make the released cell."""
+    monkeypatch.setattr(build, "notebook_path", lambda phase: tmp_path / f"{phase}.ipynb")
+    phase, id_, stubs = reset.released({todo}, str(todo))
+    write(tmp_path / f"{phase}.ipynb", solve.answered(phase))
+    assert reset.main([str(todo)]) == 0
+    now = cell(read(tmp_path / f"{phase}.ipynb"), id_).source
+    assert f'raise NotImplementedError("TODO {todo}")' in now
+    todos = build.todo_numbers(id_[5:])
+    assert now.count("NotImplementedError") == stubs[id_].count(f'"TODO {todo}"')
+    for other in todos:
+        reset.main([str(other)])
+    assert cell(read(tmp_path / f"{phase}.ipynb"), id_).source == stubs[id_].rstrip("\n")
+
+
+def test_what_cannot_go_back_is_one_sentence(answered, capsys):
+    book = read(answered)
+    cell(book, "todo-10-11").source = "class SelfAttention(nn.Module:\n"
+    book.cells.remove(cell(book, "todo-12-13"))
+    write(answered, book)
+    before = everything(answered.parent)
+    for words, sentence in ((["11"], "SelfAttention.forward cannot be found in your cell"),
+                            (["13"], "has no cell for TODO 13 any more"), (["32"], "There is no TODO 32"),
+                            (["11-12"], "There is no TODO 11-12"), (["5"], "There is no ")):
+        assert reset.main(words) == 1
+        assert sentence in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        reset.main(["eleven"])
+    assert "names no TODO: write, for example, TODO 11" in capsys.readouterr().err
+    assert everything(answered.parent) == before
+    assert reset.main(["10-11"]) == 0  # what the first sentence recommends
+    assert cell(read(answered), "todo-10-11").source == released_cell("todo-10-11")
