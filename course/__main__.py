@@ -19,7 +19,7 @@ COMMANDS = {
     "solve": "run the solved notebooks into build/solved/  [PHASE ...] [--fast]",
     "release": "make a zip for students, without solutions, in build/release/  PHASE ...",
     "grade": "grade what a class handed in  PHASE SUBMISSIONS  [--help]",
-    "bench": "measure: checks, answers, train, generate, widgets  [--help]",
+    "bench": "measure: checks, answers, train, generate, grade, widgets  [--help]",
     "search": "try other numbers for the training recipe  [TRIAL ...] [--seeds N]",
     "bands": "measure which losses are normal, for data/normal_losses.json",
     "welcome": "train the model of 0_welcome again, into data/welcome_model.pt  [--epochs N]",
