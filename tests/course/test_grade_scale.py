@@ -29,6 +29,8 @@ from nbgrader.api import Gradebook
 
 from course import ROOT, setup
 from course.grade import coordinator
+from course.grade.execute import Limits
+from course.grade.workers import run_all
 
 pytestmark = [
     pytest.mark.skipif(not shutil.which("bwrap"), reason="bubblewrap is not installed, so nothing is sandboxed"),
@@ -188,6 +190,23 @@ def test_a_failure_is_the_status_of_one(submissions, everybody, tmp_path, capsys
     (into / "grading" / "autograded" / "student-2").unlink()
     assert in_process(submissions, "--into", into) == 0
     assert scores(into) == right() and executed(into) == executed(everybody)
+
+
+def test_what_cannot_run_is_handed_back_and_the_rest_runs(everybody, submissions):
+    """Bytes that are no notebook, beside one that is: as a worker's failure that no student is to pay for."""
+    name = next(iter(executed(everybody)))
+    fine = (everybody / "grading" / "executed" / name).read_bytes()
+    options = coordinator.arguments([PHASE, str(submissions), "--workers", "1"])
+    found = dict(run_all({"bad": b"no notebook", "fine": fine}, Limits(), options))
+    assert isinstance(found["bad"], ValueError) and json.loads(found["fine"])["metadata"]["grading"]["cells"]
+
+
+def test_ctrl_c_waits_for_what_must_not_be_cut():
+    done = False
+    with pytest.raises(KeyboardInterrupt), coordinator.uninterrupted():
+        os.kill(os.getpid(), signal.SIGINT)
+        done = True
+    assert done
 
 
 # --- the options -------------------------------------------------------------------------------------------------
