@@ -192,6 +192,11 @@ def plural(count, word):
     return f"{count} {word}" + "s" * (count != 1)
 
 
+def two_digits(value):
+    """A number that may be just below 0, with two digits after the point: "0.00", not "-0.00"."""
+    return f"{round(float(value), 2) + 0.0:.2f}"
+
+
 def name_ticks(axis, names, inches):
     """Write `names` at 0, 1, 2, ...: all of them; if `inches` are few, in two rows; if fewer still, every k-th."""
     n, need, upright = len(names), 0.125, axis.axis_name == "y" or max(map(len, names)) <= 2

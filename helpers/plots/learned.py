@@ -18,6 +18,7 @@ from .base import (
     spoken,
     styled,
     tensor,
+    two_digits,
     visible,
 )
 
@@ -196,5 +197,5 @@ def embedding_map(vectors, chars):
     ax.set(xlabel="first principal component", ylabel="second principal component")
     ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=4, frameon=False)
     fig.alt = (f"Map of {plural(len(chars), 'character')}; the plane holds {share:.0%} of the variance. Mean cosine "
-               "similarity: " + ", ".join(f"{name} {mean:.2f}" for name, mean in means.items()) + ".")
+               "similarity: " + ", ".join(f"{name} {two_digits(mean)}" for name, mean in means.items()) + ".")
     return fig

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from .. import inside, plots
-from ..plots.base import BLUE, ORANGE, spoken
+from ..plots.base import BLUE, ORANGE, spoken, two_digits
 from . import base, charts
 
 
@@ -84,8 +84,8 @@ def layer_norm(norm, x):
 
     def draw(position, scale, shift):
         pair = change(position, scale, shift)
-        said = [f"mean {round(t[position].mean().item(), 2) + 0.0:.2f} and "  # + 0.0: no -0.00
-                f"standard deviation {t[position].std(correction=0):.2f}" for t in pair]
+        said = [f"mean {two_digits(t[position].mean())} and standard deviation {t[position].std(correction=0):.2f}"
+                for t in pair]
         moved = (pair[1] - first).abs().max()
         said = (f"Position {position} times {scale:g}, plus {shift:g}: before the norm, {said[0]}; after it, "
                 f"{said[1]}. The change moved no output of the norm by more than {moved:.4f}.")

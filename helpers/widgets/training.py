@@ -5,7 +5,7 @@ import math
 import torch
 
 from .. import plots, training
-from ..plots.base import BLUE, GREEN, ORANGE, listing, spoken
+from ..plots.base import BLUE, GREEN, ORANGE, listing, spoken, two_digits
 from ..plots.learned import MARKS, alike, components, half_way, label_sides, marked_as, mean_losses, short
 from . import base, charts
 
@@ -187,9 +187,9 @@ def embedding_map(before, after, chars):
         near = [i for i in like[character].argsort(descending=True).tolist() if i != character][:3]
         finding = (
             f"{which.capitalize()}: mean cosine similarity of two "
-            + ", ".join(f"{name} {mean:.2f}" for name, mean in means.items() if name != "all")
-            + f"; of any two characters {means['all']:.2f}. Nearest to {spoken(chars[character])}: "
-            + ", ".join(f"{spoken(chars[i])} {like[character, i]:.2f}" for i in near)
+            + ", ".join(f"{name} {two_digits(mean)}" for name, mean in means.items() if name != "all")
+            + f"; of any two characters {two_digits(means['all'])}. Nearest to {spoken(chars[character])}: "
+            + ", ".join(f"{spoken(chars[i])} {two_digits(like[character, i])}" for i in near)
             + f". The plane holds {share:.0%} of the variance.")
         return base.drawing(_plane(plane, chars, character, near, finding), finding)
 

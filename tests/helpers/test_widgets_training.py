@@ -70,6 +70,13 @@ def test_the_map_measures_before_after_and_the_change():
     assert "Nearest to 'c': " in finding(explorer)
 
 
+def test_a_mean_just_below_zero_is_zero():
+    nearly_opposite = torch.tensor([[1.0, 0.0], [-0.002, 1.0]])
+    explorer = widgets.embedding_map(nearly_opposite, nearly_opposite, "ab")
+    for said in (finding(explorer, which="after training"), explorer.figure("after training", 0).alt):
+        assert "-0.00" not in said and "0.00" in said
+
+
 def test_labels_of_marks_that_nearly_touch_are_apart():
     x, y = [0.0, 6.0, 3.0], [0.0, 0.0, 5.0]
     written = [torch.tensor([a + dx, b + dy]) for a, b, (dx, dy) in zip(x, y, label_sides(x, y))]
