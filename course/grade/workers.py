@@ -49,14 +49,14 @@ def one_go(notebooks, limits, options, failed, alone=False):
     """Run each once; what did not come back goes into `failed`, with its exception."""
     waiting = collections.deque(notebooks)
     while waiting:
-        with (cluster if options.scheduler else processes)(limits, options) as (executor, places):
+        with (cluster if options.scheduler else processes)(limits, options) as (submit, places):
             running = {}
             with contextlib.suppress(concurrent.futures.BrokenExecutor):  # what still waits goes on with a new one
                 while waiting or running:
-                    most = 1 if alone else 2 * places()  # enough that no worker idles, too few to pile up results
+                    most = 1 if alone else max(1, 2 * places())  # no worker idles, and no results pile up
                     while waiting and len(running) < most:
                         with without_ctrl_c():
-                            task = executor.submit(at_worker, notebooks[waiting[0]], limits, version())
+                            task = submit(notebooks[waiting[0]])
                         running[task] = waiting.popleft()
                     done, _ = concurrent.futures.wait(running, PATIENCE, concurrent.futures.FIRST_COMPLETED)
                     if not done and not places():
@@ -81,11 +81,11 @@ def one_go(notebooks, limits, options, failed, alone=False):
 
 @contextlib.contextmanager
 def processes(limits, options):
-    """Processes here; yields the Executor, and a function that says how many places it has."""
+    """Processes here; yields two functions: one that submits a notebook, one that says how many places there are."""
     pool = concurrent.futures.ProcessPoolExecutor(
         options.workers, multiprocessing.get_context("spawn"), initializer=settle_in, initargs=(limits,))
     try:
-        yield pool, lambda: options.workers
+        yield lambda notebook: pool.submit(execute, notebook, limits), lambda: options.workers
     finally:  # they are idle, or what they do is of no use any more
         for process in multiprocessing.active_children():
             process.terminate()
@@ -111,7 +111,8 @@ def cluster(limits, options):
                                f"`dask worker {options.scheduler}`.")
         pool = client.get_executor(pure=False)
         try:
-            yield pool, lambda: sum(client.nthreads().values())
+            yield (lambda notebook: pool.submit(at_worker, notebook, limits, version()),
+                   lambda: sum(client.nthreads().values()))
         finally:
             pool.shutdown(wait=False)
 
@@ -129,10 +130,10 @@ def without_ctrl_c():
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-# --- at the worker -----------------------------------------------------------------------------------------------
+# --- in a process of this machine --------------------------------------------------------------------------------
 
 def settle_in(limits):
-    """A new process on this machine: leave with the coordinator, however that ends; load what is needed."""
+    """Leave with the coordinator, however that ends; load what is needed."""
     threading.Thread(target=leave_with, args=(multiprocessing.parent_process(),), daemon=True).start()
     if limits.fast:
         sandbox.nursery()
@@ -142,6 +143,8 @@ def leave_with(parent):
     parent.join()
     os._exit(1)
 
+
+# --- in a Dask worker --------------------------------------------------------------------------------------------
 
 def at_worker(notebook, limits, coordinators_version):
     """`execute`, where that can be done."""
