@@ -64,9 +64,6 @@ def one_go(notebooks, limits, options, failed, alone=False):
                                            "command again: it goes on from here.")
                     for task in done:
                         key = running.pop(task)
-                        if task.cancelled():
-                            raise ClusterError(f"The Dask scheduler at {options.scheduler} has gone. Start it, and the "
-                                               "same command again: it goes on from here.")
                         problem = task.exception()
                         if problem is None:
                             yield key, task.result()
@@ -113,6 +110,9 @@ def cluster(limits, options):
         try:
             yield (lambda notebook: pool.submit(at_worker, notebook, limits, version()),
                    lambda: sum(client.nthreads().values()))
+        except (OSError, concurrent.futures.CancelledError):
+            raise ClusterError(f"The Dask scheduler at {options.scheduler} has gone. Start it, and the same command "
+                               "again: it goes on from here.") from None
         finally:
             pool.shutdown(wait=False)
 
