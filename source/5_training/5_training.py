@@ -707,8 +707,8 @@ session = training.Session(model, train_set, val_set, preset, folder=folder, sam
 print(f"an epoch has {len(session.train_loader):,} steps")
 
 # %% [markdown]
-# On Colab this folder is gone when the session ends, and your finished pieces with it. One line in a new cell keeps both,
-# once your Drive is mounted: `%env TINYLLM_PARTS=/content/drive/MyDrive/tinyllm`. Then run the cell above again.
+# On Colab this folder is gone when the session ends, and your finished pieces with it. One line in a new cell keeps
+# both, once your Drive is mounted: `%env TINYLLM_PARTS=/content/drive/MyDrive/tinyllm`. Then run the cell above again.
 #
 # ### How fast to learn, and when
 #
