@@ -46,6 +46,7 @@ def pages(tmp_path_factory):
     with Gradebook(f"sqlite:///{folder}/gradebook.db") as gradebook:
         gradebook.find_grade("test-12", PHASE, PHASE, "bob").manual_score = 2
         gradebook.find_comment("todo-12-13", PHASE, PHASE, "bob").manual_comment = "A good start.\n<b>Go on!</b>"
+        gradebook.find_comment("todo-10-11", PHASE, PHASE, "cyd").manual_comment = "On the very first cell."
         gradebook.db.commit()
     for student in CLASS:
         succeeds(api.generate_feedback(PHASE, student, force=True))
@@ -83,6 +84,7 @@ def test_what_a_person_wrote_and_set(pages):
     told = part(pages["bob"], 12)
     assert "TODO 12: partly right, 2 of 3 points" in told and "set by a person" in told
     assert "A good start. &lt;b&gt;Go on!&lt;/b&gt;" in told and pages["bob"].count("A good start.") == 1
+    assert "On the very first cell." in part(pages["cyd"], 10) and pages["cyd"].count("On the very first cell.") == 1
 
 
 def test_a_further_test_is_not_shown(pages):
