@@ -342,27 +342,28 @@ def cluster(tmp_path):
     cluster.close()
 
 
-def test_dask_loses_a_worker_and_nothing_else(cluster, submissions, everybody, tmp_path):
+def test_dask_loses_a_worker_and_nothing_else(cluster, submissions, everybody, tmp_path, capsys):
     """... and before that refuses: no scheduler, no worker, a worker without a sandbox."""
     into, options = tmp_path / "class", ("--scheduler", cluster.address)
-    outcome = grade(submissions, into, "--scheduler", "tcp://127.0.0.1:1")
-    assert outcome.returncode == 1 and "No Dask scheduler answers at tcp://127.0.0.1:1" in outcome.stderr
+    assert in_process(submissions, "--into", into, "--scheduler", "tcp://127.0.0.1:1") == 1
+    assert "No Dask scheduler answers at tcp://127.0.0.1:1" in capsys.readouterr().err
+    assert in_process(submissions, "--into", into, *options) == 1
+    assert "has no workers" in capsys.readouterr().err
     without_sandbox = cluster.worker(path=str(setup.BIN))
     cluster.workers(1)
-    outcome = grade(submissions, into, *options)
-    assert outcome.returncode == 1 and "apt install bubblewrap" in outcome.stderr and "Worker tcp" in outcome.stderr
+    assert in_process(submissions, "--into", into, *options) == 1
+    said = capsys.readouterr().err
+    assert "Worker tcp" in said and "apt install bubblewrap" in said and not executed(into)
     without_sandbox.kill()
     cluster.workers(0)
-    outcome = grade(submissions, into, *options)
-    assert outcome.returncode == 1 and "has no workers" in outcome.stderr and not executed(into)
 
-    victim = cluster.worker(), cluster.worker()
+    victim, _ = cluster.worker(), cluster.worker()
     cluster.workers(2)
     process, terminal = started(submissions, into, *options, "--fast")
     until_done(2, into, process)
     before = executed(into)
     assert 2 <= len(before) < len(STUDENTS)
-    victim[0].kill()
+    victim.kill()
     said = last_words(process, terminal)
     assert process.returncode == 0, said
     assert before.items() <= executed(into).items() and set(executed(into)) == set(executed(everybody))
