@@ -16,6 +16,7 @@ FOLDER = "tinyllm"  # what a zip unpacks into
 FILES = (  # what a learner needs of the course, beside the notebooks
     "LICENSE", "LICENSE-text", "pyproject.toml", "environment.yml",
     "course/__init__.py", "course/__main__.py", "course/lab.py", "course/setup.py",
+    "course/update.py", "course/answers.py", "course/files.py",
     "helpers/**/*.py", "data/README.md", "data/sample_play.txt", "data/normal_losses.json", "data/welcome_model.pt")
 README = """\
 # TinyLLM: {phase}
@@ -32,6 +33,11 @@ Write your answers where it says TODO, and add cells of your own as you like, bu
 that one file, saved.
 
 The next notebook comes in another zip: unpack it into the same place. It leaves your other notebooks alone.
+Should a notebook that you have begun come once more, corrected, do not unpack its zip: write
+
+    python3 -m course update --from THE.zip
+
+and your answers and your own cells are put into the new one. The old one is kept beside it.
 """
 
 

@@ -63,9 +63,9 @@ def test_each_holds_its_own_notebook_alone(zips):
 
 
 def test_a_student_can_begin(unpacked):
-    """The front desk knows its one command and finds what it sets up; the notebook runs and waits for its TODOs."""
+    """The front desk knows its two commands and finds what it sets up; the notebook runs and waits for its TODOs."""
     desk = subprocess.run([sys.executable, "-m", "course"], cwd=unpacked, capture_output=True, text=True, timeout=60)
-    assert desk.returncode == 0 and re.findall(r"^  (\S+)", desk.stdout, re.MULTILINE) == ["lab"]
+    assert desk.returncode == 0 and re.findall(r"^  (\S+)", desk.stdout, re.MULTILINE) == ["lab", "update"]
     ready = "from course import lab, setup; setup.fingerprint(); print(setup.requirements()[0])"
     found = subprocess.run([sys.executable, "-c", ready], cwd=unpacked, capture_output=True, text=True, timeout=60)
     assert found.stdout.strip() == setup.requirements()[0], found.stderr
@@ -75,6 +75,25 @@ def test_a_student_can_begin(unpacked):
     ran = subprocess.run([sys.executable, "-c", code + where], cwd=path.parent, capture_output=True, text=True,
                          timeout=60)
     assert ran.stdout.strip() == str(unpacked), ran.stderr
+
+
+def test_a_corrected_notebook_takes_the_answers_along(zips, tmp_path):
+    zipfile.ZipFile(zips[PHASE]).extractall(tmp_path)
+    folder, name = tmp_path / release.FOLDER, f"notebooks/{PHASE}/{PHASE}.ipynb"
+    mine = (folder / name).read_text(encoding="utf-8")
+    mine = mine.replace('raise NotImplementedError(\\"TODO 12\\")', "self.mine = 1")
+    (folder / name).write_text(mine, encoding="utf-8")
+    corrected = tmp_path / "corrected.zip"
+    with zipfile.ZipFile(zips[PHASE]) as old, zipfile.ZipFile(corrected, "w") as new:
+        for member in old.namelist():
+            ids = (b'"id": "text-', b'"id": "text-c') if member.endswith(name) else (b"", b"")  # of other texts
+            new.writestr(member, old.read(member).replace(*ids))
+    code = "import sys; from course import update; sys.exit(update.main(sys.argv[1:]))"
+    told = subprocess.run([sys.executable, "-c", code, "--from", corrected], cwd=folder, capture_output=True, text=True)
+    assert told.returncode == 0 and f"{PHASE}.ipynb: new, with 1 answer and 0 other cells of yours" in told.stdout, told
+    text = (folder / name).read_text(encoding="utf-8")
+    assert "self.mine = 1" in text and '"id": "text-c' in text
+    assert (folder / name).with_name(f"{PHASE}.mine-1.ipynb").read_text(encoding="utf-8") == mine
 
 
 def test_the_same_course_makes_the_same_zip(zips, tmp_path):
