@@ -70,7 +70,7 @@ def run(notebook, path, python, prefix=(), **more):
     nbformat.write(notebook, path)
     result = subprocess.run(
         [*map(str, prefix), python, "-m", "nbconvert", "--to", "notebook", "--execute", "--log-level=ERROR", "--stdout",
-         "--ExecutePreprocessor.timeout=1200", path], env=variables(**more), capture_output=True, text=True)
+         "--ExecutePreprocessor.timeout=1200", path], env=variables(**more), capture_output=True, encoding="utf-8")
     assert result.returncode == 0, result.stderr[-3000:]
     return nbformat.reads(result.stdout, as_version=4)
 
