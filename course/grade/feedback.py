@@ -75,19 +75,20 @@ def grades_of(gradebook, phase, student):
 
 def tests_of(book, grades):
     """What each test came to, as dicts in the notebook's order: id, name, score, most, by_hand, comment, kind, message,
-    mistake, says, next.
+    mistake, says, notes, next.
 
     `kind` is "right" or one of NEXT; `mistake` is the name of a known mistake and `says` the check's sentence on it.
     """
     hidden = [line.strip() for cell in book.cells if is_test(cell)
               for line in set(cell.source.splitlines()) - set(without_hidden(cell.source).splitlines())]
     hidden = [line for line in hidden if len(line) > 15 and not line.startswith("###")]
-    tests, hints, answer = [], {}, None
+    said = book.metadata.get("submission", {}).get("notes", {})  # what was unusual about a cell
+    tests, hints, answer, once = [], {}, None, {}
     for cell in book.cells:
         if cell.cell_type == "markdown":
             hints = dict(HINT.findall(cell.source)) or hints
         elif cell.metadata.get("nbgrader", {}).get("solution"):
-            answer = error_of(cell)
+            answer, once = error_of(cell), {"note": said.get(cell.id, "")}
         if not is_test(cell) or cell.id not in grades:
             continue
         grade, error = grades[cell.id], error_of(cell)
@@ -99,8 +100,10 @@ def tests_of(book, grades):
         tests.append({
             "id": cell.id, "name": cell.id.replace("test-", "TODO "), **grade._asdict(), "kind": kind,
             "message": message, "mistake": mistake_in(error), "says": explained(message) if error else "",
+            "comment": grade.comment if once else "", "notes": [*filter(None, [once.get("note"), said.get(cell.id)])],
             "next": NEXT[kind].format(one=hint("1", hints), two=hint("2", hints),
                                       named=hint(named[1] if named else "1", hints)) if kind != "right" else ""})
+        once = {}  # what belongs to an answer's cell stands at the first of its tests
     return tests
 
 

@@ -31,7 +31,7 @@ def report(classroom, phase, submissions, failures):
             row = row_of(submission, failures.get(submission.student), book, grades)
             rows.append(row)
             if row["tests"]:
-                page = feedback(phase, row["name"], book, grades[0], row["late"], row["why"], row["penalty"])
+                page = feedback(phase, row["name"], book, grades[0], row["late"], submission.why, row["penalty"])
                 write(classroom.folder / "feedback" / row["student"] / phase / f"{phase}.html", page.encode("utf-8"))
     for name, table in (("grades", grades_table(rows)), ("canvas", canvas(rows, phase)), ("moodle", moodle(rows))):
         write(folder / f"{name}.csv", as_csv(table).encode("utf-8"))

@@ -1,12 +1,14 @@
-"""The page that a student gets, made by real nbgrader from notebooks that ran in real sandboxes."""
+"""The page that a student gets, by the command and by nbgrader's own, from notebooks that ran in real sandboxes."""
 import re
 import shutil
+import subprocess
+import sys
 
 import nbformat
 import pytest
 from nbgrader.api import Gradebook
 
-from course import ROOT, build
+from course import ROOT, build, setup
 from course.grade.feedback import mistake_in, presentable
 from course.grade.transplant import without_hidden
 from course.stubs import clear
@@ -20,6 +22,7 @@ CLASS = {  # student -> the answers' cells
     "ada": {"todo-10-11": HEAD, "todo-12-13": HEADS},
     "bob": {"todo-10-11": NO_SCALE, "todo-12-13": clear(CELLS["todo-12-13"], keep={12})},
     "cyd": {"todo-10-11": "import os\nos._exit(1)", "todo-12-13": NOT_THREE_HEADS},
+    "eve": {"todo-10-11": HEAD},
     "dan": {"todo-10-11": HEAD + "\nopen('/etc/secret/of/the/grader')", "todo-12-13": HEADS + "\nclass Broken(:"},
 }
 
@@ -28,34 +31,46 @@ pytestmark = pytest.mark.skipif(not shutil.which("bwrap"),
 
 
 @pytest.fixture(scope="module")
-def pages(tmp_path_factory):
-    """{student: page}, by nbgrader's own commands; a person has looked at Bob's."""
+def classroom(tmp_path_factory):
+    """The class' folder, graded by the command."""
     folder = tmp_path_factory.mktemp("class")
-    build.release(tmp_path_factory.mktemp("released"))
-    api = build.nbgrader_api(root=str(folder), source_directory=str(build.SOURCE_NOTEBOOKS))
-    api.config.GenerateAssignment.no_database, api.config.SaveCells.enabled = False, True
-    succeeds(api.generate_assignment(PHASE))
     for student, answers in CLASS.items():
         book = nbformat.read(build.notebook_path(PHASE), as_version=4)
         for cell in book.cells:
             cell.source = answers.get(cell.id, cell.source)
-        path = folder / "grading" / "submitted" / student / PHASE / f"{PHASE}.ipynb"
+        book.cells = [cell for cell in book.cells if cell.id in answers or not cell.id.startswith("todo-")]
+        path = folder / "handed-in" / student / f"{PHASE}.ipynb"
         path.parent.mkdir(parents=True)
         nbformat.write(book, path)
-        succeeds(api.autograde(PHASE, student))
-    with Gradebook(f"sqlite:///{folder}/gradebook.db") as gradebook:
-        gradebook.find_grade("test-12", PHASE, PHASE, "bob").manual_score = 2
-        gradebook.find_comment("todo-12-13", PHASE, PHASE, "bob").manual_comment = "A good start.\n<b>Go on!</b>"
-        gradebook.find_comment("todo-10-11", PHASE, PHASE, "cyd").manual_comment = "On the very first cell."
-        gradebook.db.commit()
-    for student in CLASS:
-        succeeds(api.generate_feedback(PHASE, student, force=True))
+    outcome = subprocess.run(
+        [sys.executable, "-m", "course", "grade", PHASE, str(folder / "handed-in"), "--into", str(folder), "--fast"],
+        cwd=ROOT, env=setup.environment(), capture_output=True, text=True, timeout=600)
+    assert outcome.returncode == 0, outcome.stderr[-3000:]
+    return folder
+
+
+def written(folder):
+    """{student: page}"""
     return {student: (folder / "grading" / "feedback" / student / PHASE / f"{PHASE}.html").read_text(encoding="utf-8")
             for student in CLASS}
 
 
-def succeeds(outcome):
-    assert outcome["success"], outcome["log"]
+@pytest.fixture(scope="module")
+def pages(classroom):
+    """The pages as Formgrader's button makes them again, after a person has looked at Bob's and Cyd's work."""
+    by_the_command = written(classroom)
+    with Gradebook(f"sqlite:///{classroom}/gradebook.db") as gradebook:
+        gradebook.find_grade("test-12", PHASE, PHASE, "bob").manual_score = 2
+        gradebook.find_comment("todo-12-13", PHASE, PHASE, "bob").manual_comment = "A good start.\n<b>Go on!</b>"
+        gradebook.find_comment("todo-10-11", PHASE, PHASE, "cyd").manual_comment = "On the very first cell."
+        gradebook.db.commit()
+    api = build.nbgrader_api(root=str(classroom), source_directory=str(build.SOURCE_NOTEBOOKS))
+    for student in CLASS:
+        outcome = api.generate_feedback(PHASE, student, force=True)
+        assert outcome["success"], outcome["log"]
+    pages = written(classroom)
+    assert [student for student in CLASS if pages[student] != by_the_command[student]] == ["bob", "cyd"]
+    return pages
 
 
 def part(page, todo):
@@ -100,6 +115,10 @@ def test_an_answer_that_ends_the_kernel_or_does_not_run(pages):
     assert "ended the whole kernel" in part(pages["cyd"], 11) and "does each of them end" in part(pages["cyd"], 11)
     told = part(pages["dan"], 13)
     assert "SyntaxError: invalid syntax (line " in told and "Mend that first" in told and "NameError" not in told
+
+
+def test_a_cell_that_is_missing(pages):
+    assert "Note: the cell is missing." in part(pages["eve"], 12) and "missing" not in part(pages["eve"], 13)
 
 
 def test_nothing_of_this_machine_and_of_no_other_student(pages):
