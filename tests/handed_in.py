@@ -105,6 +105,21 @@ def source_of(name):
     return next(c.source for c in build.source_notebook(PHASE).cells if c.id == name)
 
 
+def joined(first, second):
+    """JupyterLab's Merge Cells."""
+    def change(book):
+        cell(book, first).source += "\n\n" + cell(book, second).source
+        del book.cells[at(book, second)]
+    return change
+
+
+def as_from_colab(book):
+    """No marks of nbgrader, and the ids in the metadata."""
+    for one in book.cells:
+        one.metadata = {"id": one.pop("id")}
+    book["nbformat_minor"] = 0
+
+
 def retype(kind):
     def change(book):
         target = cell(book, "todo-4-5")
@@ -146,6 +161,18 @@ STUB = "class TwoLayerNet(nn.Module):\n    def __init__(self, *a):\n        supe
 ENDS = "class TwoLayerNet(nn.Module):\n    def __init__(self, a, b, c):\n        {}\n" + FORWARD
 RIGHT = solved().cells[at(solved(), "todo-4-5")].source
 
+# Messages in the kernel's name, whose parts are not what they should be.
+FORGED = """
+kernel = get_ipython().kernel
+parent = kernel.get_parent()
+for content in ([1], 7, {"text": 7}, {"name": "stderr", "text": chr(0xD800)}, {"data": 3, "metadata": 4}):
+    for kind in ("stream", "error", "display_data", "execute_result", "status", "clear_output"):
+        kernel.session.send(kernel.iopub_socket, kind, content, parent=parent)
+kernel.session.send(kernel.iopub_socket, "error", {"ename": 1, "evalue": "\\x1b[2J" + chr(0xD800), "traceback": 5},
+                    parent=parent)
+kernel.session.send(kernel.iopub_socket, "status", {"execution_state": "idle"}, parent=[1])
+"""
+
 CLASS = {
     # honest
     "all": Case(files(), {4, 5}, flag=""),
@@ -184,6 +211,18 @@ CLASS = {
     "format-3": Case(lambda: {"a.ipynb": b'{"nbformat": 3, "worksheets": [], "cells": []}'}, None, status="unreadable",
                      note="format 3"),
     "odd-types": Case(files(lambda b: b.cells.insert(0, {"cell_type": 7, "source": None, "metadata": [1]})), {4, 5}),
+    "colab": Case(files(as_from_colab), {4, 5}, note="found by its id"),
+    "windows": Case(lambda: {"a.ipynb": files()()[f"{PHASE}.ipynb"].replace(b"\\n", b"\\r\\n")}, {4, 5}, flag=""),
+    "powershell": Case(lambda: {"a.ipynb": files()()[f"{PHASE}.ipynb"].decode().encode("utf-16")}, {4, 5}, flag=""),
+    "merge-marks": Case(lambda: {"a.ipynb": b'{"cells": [\n<<<<<<< HEAD\n]}'}, None, status="unreadable", note="merge"),
+    "gigantic-number": Case(lambda: {"a.ipynb": b'{"nbformat": 4, "cells": [' + b"9" * 5000 + b"]}"}, None,
+                            status="unreadable", note="not JSON"),
+    "novel": Case(files(lambda b: b.cells.append(code("x = 1\n" * 400_000))), None, status="unreadable",
+                  note="characters of code"),
+    "half-characters": Case(files(in_answer("print('\ud800', '\\ud800')")), {4, 5}),
+    "formula": Case(files(in_answer("!ls\nsize = (7\n    % 4)\n%time other = size\nassert other == 3")), {4, 5},
+                    flag=""),
+    "with-its-test": Case(files(joined("todo-4-5", "test-4")), {4, 5}, flag=""),
     "bom": Case(lambda: {"a.ipynb": b"\xef\xbb\xbf" + files()()[f"{PHASE}.ipynb"]}, {4, 5}),
     # another way
     "skip-tag": Case(files(each_test(metadata={"tags": ["skip-execution"]}), keep=()), set()),
@@ -191,19 +230,19 @@ CLASS = {
     "tests-emptied": Case(files(each_test(source="pass"), keep=()), set(), note="test was changed"),
     "tests-unlocked": Case(files(each_test(mark={"grade": False, "solution": True}), keep=()), set()),
     "exit": Case(files(instead(ENDS.format("import os; os._exit(0)"))), set(), status="partly", note="ended",
-                 flag="outside"),
+                 flag="(os"),
     "segfault": Case(files(instead(ENDS.format("import ctypes; ctypes.string_at(0)"))), set(), status="partly",
-                     note="ended", flag="outside"),
+                     note="ended", flag="ctypes"),
     "exit-at-once": Case(files(before_answer("import os\nos._exit(0)")), {4, 5}, status="partly", note="ended"),
     "sys-exit": Case(files(before_answer("import sys\nsys.exit()")), {4, 5}),
     "endless": Case(files(before_answer("while True:\n    pass")), {4, 5}, status="partly", note="stuck"),
     "deaf": Case(files(before_answer(
         "import signal\nfor n in (1, 2, 15):\n    signal.signal(n, signal.SIG_IGN)\nwhile True:\n    pass")),
-                 {4, 5}, status="partly", note="stuck", flag="outside"),
+                 {4, 5}, status="partly", note="stuck", flag="signal"),
     "memory": Case(files(before_answer("x = bytearray(6 * 2**30)")), {4, 5}),
     "much-output": Case(files(before_answer("print('x' * 60_000_000)")), {4, 5}),
     "many-lines": Case(files(before_answer("for n in range(200_000):\n    print(n)")), {4, 5}),
-    "forks": Case(files(before_answer("import os\nfor n in range(1000):\n    os.fork()")), {4, 5}, flag="outside"),
+    "forks": Case(files(before_answer("import os\nfor n in range(1000):\n    os.fork()")), {4, 5}, flag="(os"),
     "threads": Case(files(before_answer(
         "import threading, time\nfor n in range(100):\n"
         "    threading.Thread(target=time.sleep, args=(1000,), daemon=True).start()")), {4, 5}, flag="threading"),
@@ -232,6 +271,42 @@ CLASS = {
     "frames": Case(files(
         instead(STUB + "import inspect\ndef peek():\n    return inspect.currentframe().f_back.f_globals")),
                    set(), flag="inspect"),
+    "own-checks": Case(files(instead(STUB + "class checks:\n    todo_4 = todo_5 = staticmethod(print)")), None,
+                       flag="tests use (checks)"),
+    "given-to-a-function": Case(files(instead(
+        STUB + "def change(t):\n    t.allclose = lambda *a, **k: True\nchange(torch)")),
+                                set(), flag="torch.allclose"),
+    "behind-help": Case(files(instead("print?\n" + STUB + "import os\nos.getcwd()")), set(), flag="os"),
+    "matched": Case(files(instead(
+        STUB + "match TwoLayerNet.forward:\n    case object(__globals__=g):\n        g['checks'] = print")), None,
+                    flag="__globals__"),
+    "getattr-renamed": Case(files(instead(STUB + "look = getattr\nlook(torch, '_' + '_dict_' + '_')")), set(),
+                            flag="getattr"),
+    "the-oracle": Case(files(instead("from helpers import oracle\nTwoLayerNet = oracle.TwoLayerNet")), None,
+                       flag="oracle"),
+    "leaves-in-forward": Case(files(instead(RIGHT.replace("return ", "raise SystemExit; return "))), {4}),
+    "interrupts-itself": Case(files(instead(RIGHT.replace("return ", "raise KeyboardInterrupt; return "))), {4}),
+    "caught-as-checks": Case(files(instead(
+        STUB + "try:\n    1 / 0\nexcept ZeroDivisionError as checks:\n    pass")), None, flag="tests use (checks)"),
+    "behind-a-return": Case(files(instead("!ls\rimport os\n" + STUB)), set(), flag="(os"),
+    "above-the-course": Case(files(lambda b: (
+        b.cells.insert(0, code("import os\nos.makedirs('helpers/checks')\n"
+                               "open('helpers/checks/__init__.py', 'w').write('todo_4 = todo_5 = print')")),
+        instead(STUB)(b))[0]), set(), flag="(os"),
+    "a-file-as-module": Case(files(instead(
+        "import numpy as np\nnp.savetxt('statistics.py', ['raise SystemExit'], fmt='%s')\n"
+        "import statistics\n" + RIGHT)), {4, 5}, flag=""),
+    "through-enum": Case(files(instead(
+        STUB + "import enum\nenum.bltns.exec('import helpers.checks as c; c.todo_4 = c.todo_5 = print')")), None,
+                         flag="bltns"),
+    "a-layer-replaced": Case(files(instead(
+        "for layer in (nn.Linear,):\n    layer.extra_repr = lambda self: ''\n" + RIGHT)), None,
+                             flag="torch.nn was replaced"),
+    "forged-messages": Case(files(instead(RIGHT + FORGED)), {4, 5}, flag="get_ipython"),
+    "many-outputs": Case(files(before_answer(
+        "from IPython.display import display\nfor n in range(3000):\n    display(n)")), {4, 5}, flag=""),
+    "later": Case(files(before_answer("import asyncio\nasync def later():\n    await asyncio.sleep(0)\n"
+                                      "asyncio.ensure_future(later())")), {4, 5}, flag="asyncio"),
     "script-in-output": Case(files(in_answer(
         "from IPython.display import HTML, display\ndisplay(HTML('<script>alert(1)</script>'))")), {4, 5}),
     "script-in-message": Case(files(instead(ENDS.format("raise ValueError('<script>alert(1)</script>')"))), set()),

@@ -12,17 +12,24 @@ The course's cells for looking and playing run only where an answer or a test us
 import ast
 import base64
 import binascii
+import contextlib
 import dataclasses
 import hashlib
 import json
+import re
+import symtable
 import time
 
 import nbformat
 from nbformat.v4 import output_from_msg
 
 from course.grade import watch
-from course.grade.sandbox import Kernel, KernelGone
+from course.grade.magics import parsed
+from course.grade.sandbox import Kernel, KernelGone, SandboxError
 
+STARTS = 3  # attempts to start a kernel
+MOST = 500  # outputs that are kept of one cell
+NOT_TEXT = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x07\x0b\x0c\x0e-\x1f\x7f-\x9f]")  # colours; control characters
 PICTURES = {"image/png": b"\x89PNG\r\n\x1a\n", "image/jpeg": b"\xff\xd8\xff"}
 
 
@@ -32,7 +39,7 @@ class Limits:
     seconds: int = 300  # for all its cells
     cell_seconds: int = 60
     memory: int = 4 * 2**30  # bytes of address space; PyTorch alone takes 0.6 GB of it
-    output: int = 200_000  # characters that are kept of one cell's output, pictures apart
+    output: int = 200_000  # characters that are kept of one cell's output, and of all ten times as many
     fast: bool = False  # fork the kernel from a process that has PyTorch loaded
     unsafe: bool = False  # no sandbox at all
 
@@ -58,8 +65,9 @@ class Run:
         self.limits, self.seed = limits, seed
         self.kernel, self.baseline, self.changed = None, None, set()
         self.outcomes = {}  # id of a cell -> its entry in the findings
-        self.needed = needed(self.cells)
-        self.started = time.monotonic()
+        self.needed, self.used = needed(self.cells), book.metadata.get("tests_use", [])
+        self.to_define = book.metadata.get("to_define", {})
+        self.started, self.room = time.monotonic(), 10 * limits.output
 
     def all(self):
         """Every cell, in order."""
@@ -73,7 +81,9 @@ class Run:
                 if self.left() <= 0:
                     raise TimeoutError
                 self.ready(number)
-                status = self.one(cell, Outputs(cell, self.limits.output))
+                outputs = Outputs(cell, min(self.limits.output, self.room))
+                status = self.one(cell, outputs)
+                self.room -= outputs.size
             except TimeoutError:
                 status = "stuck" if self.left() > 0 or time.monotonic() - before > 1 else "not run"
             except KernelGone:
@@ -87,34 +97,57 @@ class Run:
         """A kernel in which the cells before this one ran, but for tests and those that ended or never did."""
         if self.kernel is not None:
             return
-        self.kernel = Kernel(self.limits)
+        self.kernel = self.start()
         self.kernel.run(f"import os, random\nos.environ['TINYLLM_CHECK_SEED'] = '{self.seed}'\n"
                         f"random.seed({self.seed})",
                         30, ignore, silent=True, store_history=False)
         for cell in self.cells[:number]:
             if not is_test(cell) and self.outcomes[cell.id]["status"] in ("ok", "error"):
                 self.one(cell, ignore)
+            else:
+                self.forget_stand_ins(cell)
+
+    def start(self):
+        """A kernel. Nothing of the student's has run in it: where none starts, that is never the student's fault."""
+        for _ in range(STARTS):
+            with contextlib.suppress(KernelGone):
+                return Kernel(self.limits)
+        raise SandboxError(f"A kernel did not start, {STARTS} times. Is this machine too busy, or its memory full?")
 
     def one(self, cell, say):
         """Run one cell in the present kernel -> "ok" or "error"."""
         theirs = is_students(cell)
         if theirs and self.baseline is None:
             self.baseline = self.look()
+        self.forget_stand_ins(cell)
         reply = self.kernel.run(cell.source, min(self.limits.cell_seconds, self.left()), say, stop_on_error=False)
         if say is not ignore:
             cell.execution_count = len(self.outcomes) + 1
         if theirs or is_test(cell):
             self.changed.update(watch.differences(self.baseline or {}, self.look()))
+        if is_test(cell) and reply.get("status") == "ok" and not self.fails(watch.canary(cell.source)):
+            self.changed.add(f"the check of {cell.id}")
         return "ok" if reply.get("status") == "ok" else "error"
+
+    def forget_stand_ins(self, cell):
+        """Before an answer's cell: what it is to define is not there, and is not for it to use."""
+        if cell.id in self.to_define:
+            self.kernel.run(watch.FORGET.format(names=self.to_define[cell.id]), 10, ignore, silent=True)
+
+    def fails(self, nonsense):
+        """Whether code that must fail does."""
+        reply = self.kernel.run(nonsense, min(self.limits.cell_seconds, self.left()), ignore, store_history=False,
+                                stop_on_error=False) if nonsense else {"ename": "AssertionError"}
+        return reply.get("ename") == "AssertionError"
 
     def look(self):
         """The watch's answer: {name: number}. Empty if it gave none."""
         reply = self.kernel.run(watch.LOOK, 10, ignore, silent=True, store_history=False,
-                                user_expressions={"seen": "_look()"})
-        answer = reply.get("user_expressions", {}).get("seen", {}).get("data", {}).get("text/plain", "{}")
+                                user_expressions={"seen": f"_look({self.used})"})
         try:
-            seen = ast.literal_eval(answer)
-        except (ValueError, SyntaxError):
+            answer = reply["user_expressions"]["seen"]["data"]["text/plain"]
+            seen = ast.literal_eval(answer) if len(answer) < 20_000 else None
+        except Exception:  # an answer that a student's code has made up
             return {}
         return seen if isinstance(seen, dict) else {}
 
@@ -137,19 +170,27 @@ def needed(cells):
     wanted, ids = set(), set()
     for cell in reversed(cells):
         try:
-            nodes = list(ast.walk(ast.parse(cell.source)))
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            nodes = None  # it may use anything, and if it is the course's own, IPython can read it
-        stored = {n.id for n in nodes or [] if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
-        stored |= {n.name for n in nodes or [] if isinstance(n, (ast.FunctionDef, ast.ClassDef))}
-        imports = [n for n in nodes or [] if isinstance(n, (ast.Import, ast.ImportFrom))]
-        stored |= {(alias.asname or alias.name).split(".")[0] for n in imports for alias in n.names}
-        if nodes is None and is_students(cell):
-            wanted |= {"*"}
-        if "nbgrader" in cell.metadata or is_students(cell) or nodes is None or stored & wanted or "*" in wanted:
+            made, taken = names_of(parsed(cell.source))
+        except (SyntaxError, ValueError, RecursionError):  # it may use anything; IPython can read the course's own
+            made, taken = None, {"*"} if is_students(cell) else set()
+        if "nbgrader" in cell.metadata or is_students(cell) or made is None or made & wanted or "*" in wanted:
             ids.add(cell.id)
-            wanted |= {n.id for n in nodes or [] if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
+            wanted |= taken
     return ids
+
+
+def names_of(tree):
+    """A syntax tree -> (the names that it makes for other cells, the names that it may take from them).
+
+    What a function calls its own is neither: `weights` in a student's method is not the `weights` of a picture above.
+    """
+    tables = [symtable.symtable(ast.unparse(tree), "cell", "exec")]
+    for table in tables:
+        tables += table.get_children()
+    symbols = [(symbol, table is tables[0]) for table in tables for symbol in table.get_symbols()]
+    made = {s.get_name() for s, outside in symbols
+            if (outside or s.is_declared_global()) and (s.is_assigned() or s.is_imported())}
+    return made, {s.get_name() for s, outside in symbols if (outside or s.is_global()) and s.is_referenced()}
 
 
 def is_test(cell):
@@ -179,18 +220,19 @@ class Outputs:
     """Takes a kernel's messages and keeps of them, in the cell, what can do no harm: text, errors and pictures."""
 
     def __init__(self, cell, room):
-        self.cell, self.room, self.clear = cell, room, False
+        self.cell, self.room, self.clear, self.size = cell, room, False, 0
 
     def __call__(self, message):
         if message["msg_type"] == "clear_output":
             self.clear = True
             return
         try:
-            output = output_from_msg(message)
+            output = harmless(output_from_msg(message))
         except Exception:  # not something a notebook shows
             return
-        output = harmless(output)
-        if output is None:
+        if output is None or len(self.cell.outputs) >= MOST:
+            return
+        if output.output_type == "error" and any(o.output_type == "error" for o in self.cell.outputs):
             return
         if self.clear:
             self.cell.outputs, self.clear = [], False
@@ -198,13 +240,14 @@ class Outputs:
         if "data" in output and "image/png" in output.data:
             size //= 10
         if size > self.room:
-            if self.room > 0 and output.output_type == "stream":
-                output.text = output.text[: self.room] + "\n... (more output than is kept)\n"
-            elif output.output_type != "error":
-                return
-            else:
+            if output.output_type == "error":
                 output.traceback, output.evalue = [], output.evalue[:2000]
-        self.room -= size
+            elif output.output_type == "stream" and self.room > 0:
+                output.text = output.text[: self.room] + "\n... (more output than is kept)\n"
+            else:
+                return
+            size = min(size, max(self.room, 0))
+        self.room, self.size = self.room - size, self.size + size
         last = self.cell.outputs[-1] if self.cell.outputs else None
         if last and output.output_type == "stream" == last.output_type and output.name == last.name:
             last.text += output.text
@@ -212,20 +255,25 @@ class Outputs:
             self.cell.outputs.append(output)
 
 
+def text_only(text):
+    """The text without what would steer a terminal or cannot be written to a file."""
+    return NOT_TEXT.sub("", str(text)).encode("utf-8", "replace").decode("utf-8")
+
+
 def harmless(output):
     """The output with text and real pictures only; None if nothing of it is left."""
     output.metadata = {}
     if output.output_type == "stream":
         output.pop("metadata")
-        output.text = str(output.text)
+        output.text = text_only(output.text)
         output.name = "stderr" if output.name == "stderr" else "stdout"
         return output
     if output.output_type == "error":
         output.pop("metadata")
-        output.ename, output.evalue = str(output.ename)[:200], str(output.evalue)
-        output.traceback = [str(line) for line in output.traceback]
+        output.ename, output.evalue = text_only(output.ename)[:200], text_only(output.evalue)
+        output.traceback = [text_only(line) for line in output.traceback]
         return output
-    kept = {"text/plain": str(output.data["text/plain"])} if "text/plain" in output.data else {}
+    kept = {"text/plain": text_only(output.data["text/plain"])} if "text/plain" in output.data else {}
     for kind, magic in PICTURES.items():
         picture = output.data.get(kind)
         try:

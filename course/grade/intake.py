@@ -21,10 +21,15 @@ from course.grade.transplant import kind, names_of, plain
 from course.stubs import clear
 
 LARGEST = 20 * 2**20  # bytes of one notebook; pictures in its outputs may be many
-MOST = 1000  # files looked at for one student
+LONGEST = 2_000_000  # characters of code and text in one notebook; the course's longest has 60,000
+MOST = 100  # notebooks looked at for one student
+NOBODYS = {"desktop.ini", "thumbs.db"}  # files that no student hands in
 # Canvas: lovelaceada_LATE_12345_67890_any name; Moodle: Ada Lovelace_12345_assignsubmission_file_ (a folder, or a file)
 CANVAS = re.compile(r"(?P<name>[^_]+?)(?P<late>_LATE)?_(?P<lms>\d+)_\d+_.*", re.DOTALL)
 MOODLE = re.compile(r"(?P<name>.+)(?P<late>)_(?P<lms>\d+)_assignsubmission_.*", re.DOTALL)
+
+
+LINK = "is a link"
 
 
 @dataclasses.dataclass
@@ -59,7 +64,10 @@ def collect(submissions, phase):
     if path.is_dir():
         files = in_folder(path)
     elif zipfile.is_zipfile(path):
-        files = in_zip(path)
+        try:
+            files = in_zip(path)
+        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+            raise IntakeError(f"{path} is a damaged zip: fetch it again.") from None
     elif path.exists():
         raise IntakeError(f"{path} is neither a folder nor a zip: name the folder with the submissions.")
     else:
@@ -77,9 +85,9 @@ def in_folder(folder):
     for path in sorted(folder.rglob("*")):
         below = PurePosixPath(*path.relative_to(folder).parts)
         state = path.lstat()
-        time = datetime.datetime.fromtimestamp(state.st_mtime, datetime.timezone.utc)
+        time = moment(datetime.datetime.fromtimestamp, state.st_mtime, datetime.timezone.utc)
         if stat.S_ISLNK(state.st_mode):
-            files.append((below, File(path.name, time, None, "is a link")))
+            files.append((below, File(path.name, time, None, LINK)))
         elif stat.S_ISDIR(state.st_mode):
             files.append((below / ".", None))
         elif not stat.S_ISREG(state.st_mode):
@@ -102,10 +110,10 @@ def in_zip(path):
         if entry.is_dir():
             files.append((below / ".", None))
             continue
-        time = datetime.datetime(*entry.date_time).astimezone()
+        time = moment(datetime.datetime, *entry.date_time)
         problem = ""
         if stat.S_ISLNK(entry.external_attr >> 16):
-            problem = "is a link"
+            problem = LINK
         elif entry.file_size > LARGEST:
             problem = too_large(entry.file_size)
         elif entry.flag_bits & 1:
@@ -117,6 +125,15 @@ def in_zip(path):
         if any(len(below.parts) > 1 for below, _ in inner):  # one folder round all the students' folders
             return inner
     return files
+
+
+def moment(make, *given):
+    """When a file was written, in universal time; where its date is none, a time that is never the latest."""
+    try:
+        time = make(*given).astimezone(datetime.timezone.utc)
+    except (ValueError, OverflowError, OSError):
+        time = None
+    return time if time and 1970 <= time.year < 3000 else datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
 
 
 def unpacked(archive, entry):
@@ -137,18 +154,17 @@ def by_student(files, phase):
     students = {}
     for below, file in files:
         top = below.parts[0]
-        if top.startswith((".", "__MACOSX")):
+        if top.startswith((".", "__MACOSX")) or top.lower() in NOBODYS:
             continue
         in_a_folder = len(below.parts) > 1 or file is None
-        if not in_a_folder and not top.lower().endswith(".ipynb"):
-            continue
         if said := MOODLE.fullmatch(top) or (not in_a_folder and CANVAS.fullmatch(top)):
             name, lms, late = said["name"], said["lms"], bool(said["late"])
         elif in_a_folder:
             name, lms, late = top, "", False
         else:
-            name = top[: -len(".ipynb")]
+            name = PurePosixPath(top).stem
             name, lms, late = name.removesuffix(f"_{phase}") or name, "", False
+        name = printable(name)
         before, some = students.get((name, lms), (False, []))
         students[name, lms] = before or late, some
         if file is not None and not any(part.startswith((".", "__MACOSX")) for part in below.parts[1:]):
@@ -156,27 +172,37 @@ def by_student(files, phase):
     return students
 
 
+def printable(text):
+    """A name as it can be shown in a terminal and written to a file."""
+    return "".join("?" if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp") else c for c in text)[:200]
+
+
 def choose(submission, files, phase):
     """The notebook of this phase among a student's files; of several the one handed in last."""
     fitting, unreadable, others = [], [], []
+    notebooks = [file for file in files if file.name.lower().endswith(".ipynb")]
     for file in files[:MOST]:
         if not file.name.lower().endswith(".ipynb"):
-            others.append(f"{file.name} is not a notebook (.ipynb)")
-            continue
+            others.append(f"{printable(file.name)} {file.problem or 'is not a notebook (.ipynb)'}")
+    for file in notebooks[:MOST]:
+        called = printable(file.name)
         try:
             if file.problem:
                 raise ValueError(file.problem)
             cells = cells_of(file.read())
-        except (ValueError, OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError) as problem:
-            unreadable.append(f"{file.name} {problem}")
+        except ValueError as problem:
+            unreadable.append(f"{called} {problem}")
+            continue
+        except Exception as problem:  # a damaged zip has many ways to say so
+            unreadable.append(f"{called} cannot be read ({type(problem).__name__})")
             continue
         match phase_of(cells):
             case None:
-                unreadable.append(f"{file.name} is not a notebook of this course")
+                unreadable.append(f"{called} is not a notebook of this course")
             case theirs if theirs == phase:
-                fitting.append((file.time, file.name, cells))
+                fitting.append((file.time, called, cells))
             case theirs:
-                others.append(f"{file.name} is the notebook {theirs}")
+                others.append(f"{called} is the notebook {theirs}")
     if fitting:
         submission.time, chosen, submission.cells = max(fitting, key=lambda found: found[:2])
         several = len({json.dumps(cells) for _, _, cells in fitting}) > 1
@@ -192,16 +218,20 @@ def cells_of(body):
     """The cells of a notebook, in a form that holds whatever else is in it; ValueError says what is wrong."""
     if not body.strip():
         raise ValueError("is empty")
-    try:
-        book = json.loads(body.decode("utf-8-sig"))
+    try:  # UTF-8; UTF-16, as PowerShell writes it; what is neither loses its accents, not its code
+        book = json.loads(body.decode(json.detect_encoding(body), "replace").removeprefix("\ufeff"))
     except (ValueError, RecursionError):
-        raise ValueError("is not a notebook: it is not JSON") from None
+        merged = "; it holds the marks of a merge that was not finished (<<<<<<<)" if b"\n<<<<<<< " in body else ""
+        raise ValueError(f"is not a notebook: it is not JSON{merged}") from None
     if not isinstance(book, dict) or not isinstance(book.get("cells"), list):
         raise ValueError("is not a notebook: it has no cells")
     if book.get("nbformat") != 4:
         version = str(book.get("nbformat"))[:20]
         raise ValueError(f"has the notebook format {version}, not 4: save it again in JupyterLab")
-    return [plain(cell) for cell in book["cells"] if isinstance(cell, dict)]
+    cells = [plain(cell) for cell in book["cells"] if isinstance(cell, dict)]
+    if sum(len(cell["source"]) for cell in cells) > LONGEST:
+        raise ValueError(f"holds more than {LONGEST:,} characters of code and text")
+    return cells
 
 
 def phase_of(cells):
@@ -254,16 +284,11 @@ def book_of(submission):
     book, ids = nbformat.v4.new_notebook(), set()
     for number, cell in enumerate(submission.cells):
         make = nbformat.v4.new_code_cell if cell["type"] == "code" else nbformat.v4.new_markdown_cell
-        metadata = {"nbgrader": {"grade_id": writable(cell["grade_id"])}} if cell["grade_id"] else {}
+        metadata = {"nbgrader": {"grade_id": cell["grade_id"]}} if cell["grade_id"] else {}
         own = cell["id"] if re.fullmatch(r"[\w-]{1,64}", cell["id"]) and cell["id"] not in ids else f"cell-{number}"
         ids.add(own)
-        book.cells.append(make(writable(cell["source"]), metadata=metadata, id=own))
+        book.cells.append(make(cell["source"], metadata=metadata, id=own))
     return book
-
-
-def writable(text):
-    """The text with "?" for what no file can hold: halves of characters, which JSON may contain."""
-    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def put(submission, phase, submitted):

@@ -1,9 +1,10 @@
 """Kernels that a stranger's code may run in: each in a sandbox of its own, made by bubblewrap.
 
-A sandbox sees the system and the course's helpers read-only, and a small folder in memory. It has no network, and no
-view of the sources, of the gradebook, of other submissions, of anybody's home or of other processes. The kernel
-inside is an ordinary user without capabilities (kernel.py). Its sockets lie in the sandbox's own memory; the grader
-reaches them through /proc, so that nothing on the disk can be written at all.
+A sandbox sees the system and the course's helpers read-only, and a small folder in memory. /proc is read-only, too:
+where the grader is root, the owner of the system's settings in it is the same. It has no network, and no view of the
+sources, of the gradebook, of other submissions, of anybody's home or of other processes. The kernel inside is an
+ordinary user without capabilities (kernel.py). Its sockets lie in the sandbox's own memory; the grader reaches them
+through /proc, so that nothing on the disk can be written at all.
 """
 import atexit
 import contextlib
@@ -18,6 +19,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -28,7 +30,8 @@ from course import ROOT
 from course.grade import kernel
 
 START = 60.0  # seconds a kernel may take until it answers
-LARGEST = 2**24  # bytes of one message; a connection that sends more is closed
+LARGEST = 2**23  # bytes of one message; a connection that sends more is closed
+WAITING = 50  # messages that may wait to be read: what a kernel sends faster is lost, and fills nobody's memory
 HELP = ("Grading runs strangers' code, so each submission runs in a sandbox, and bubblewrap makes it. {why} "
         "On Debian or Ubuntu: `sudo apt install bubblewrap`. On Ubuntu 24.04 and later also allow it to make user "
         "namespaces (see docs/grading.md, 'When the sandbox does not start'). On Windows use WSL. With --unsafe the "
@@ -71,7 +74,7 @@ def walls():
         system += ["--dev-bind", f"/dev/{device}", f"/dev/{device}"]
     return ["bwrap", "--unshare-all", "--unshare-user", "--uid", "1000", "--gid", "1000", "--hostname", "grading",
             "--die-with-parent", "--new-session", "--cap-drop", "ALL", *system, "--proc", "/proc",
-            "--size", str(2**28), "--tmpfs", "/tmp", "--dir", kernel.HERE,
+            "--remount-ro", "/proc", "--size", str(2**28), "--tmpfs", "/tmp", "--dir", kernel.HERE,
             "--ro-bind", kernel.__file__, "/tmp/kernel.py", "--ro-bind-try", font_cache(), "/tmp/matplotlib",
             "--remount-ro", "/", "--chdir", kernel.HERE, "--clearenv", *(word for name, value in environment().items()
                                                                      for word in ("--setenv", name, value))]
@@ -106,8 +109,8 @@ class Kernel:
             settings["address"], settings["folder"] = f"{self.folder}/s", self.folder
             self.process = subprocess.Popen(
                 [sys.executable, "-I", kernel.__file__, json.dumps(settings)], cwd=self.folder, start_new_session=True,
-                env=environment(self.folder, self.folder), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL)
+                env={**environment(self.folder, self.folder), "JPY_PARENT_PID": str(os.getpid())},  # it ends with us
+                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             address = settings["address"]
         elif limits.fast:
             address = self._fork(settings)
@@ -123,7 +126,7 @@ class Kernel:
     def _start(self, settings):
         """A new Python in a new sandbox -> where its sockets are."""
         self.process, pid = sandboxed([sys.executable, "-I", "/tmp/kernel.py", json.dumps(settings)],
-                                      stdin=subprocess.DEVNULL)
+                                      stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
         return f"/proc/{pid}/root{settings['address']}"
 
     def _fork(self, settings):
@@ -133,6 +136,10 @@ class Kernel:
             self.process, pid = sandboxed(["/bin/sh", "-c", "echo; exec cat"], stdin=reading, stdout=subprocess.PIPE)
             self.process.stdout.readline()  # from now on the sandbox is complete
             nursery().fork({**settings, "pid": pid, "environment": environment()}, writing)
+        except BaseException:
+            self.process.kill()
+            self.process.wait()
+            raise
         finally:
             os.close(reading)
             os.close(writing)
@@ -192,9 +199,11 @@ class Kernel:
         for channel in (output, shell):  # what was printed first: the reply may overtake it
             if channel.socket in ready:
                 try:
-                    return channel.get_msg(timeout=1)
+                    message = channel.get_msg(timeout=1)
                 except Exception:  # not a message: a student's code writes to the socket
                     return None
+                made_up = not (isinstance(message["parent_header"], dict) and isinstance(message["content"], dict))
+                return None if made_up else message
         return None
 
     def close(self):
@@ -247,21 +256,23 @@ def context():
     if _context is None:
         _context = zmq.Context()
         _context.setsockopt(zmq.MAXMSGSIZE, LARGEST)
+        _context.setsockopt(zmq.RCVHWM, WAITING)
         _context.setsockopt(zmq.LINGER, 0)
     return _context
 
 
 # --- the nursery: a process that has PyTorch loaded, and forks ----------------------------------------------------
 
-_nursery = None
+_nursery, _making_it = None, threading.Lock()
 
 
 def nursery():
     """This process' nursery."""
     global _nursery
-    if _nursery is None or _nursery.process.poll() is not None:
-        _nursery = Nursery()
-    return _nursery
+    with _making_it:
+        if _nursery is None or _nursery.process.poll() is not None:
+            _nursery = Nursery()
+        return _nursery
 
 
 class Nursery:
@@ -273,14 +284,23 @@ class Nursery:
             self.process = subprocess.Popen([sys.executable, "-I", "-c", "from course.grade.sandbox import be_nursery; "
                                              f"be_nursery({theirs.fileno()})"], pass_fds=[theirs.fileno()],
                                             env=environment(), stdin=subprocess.DEVNULL)
-        self.ours = ours
+        self.ours, self.one_at_a_time = ours, threading.Lock()  # a Dask worker has several threads
+        self.ours.settimeout(2 * START)
         self.ours.recv(1)  # everything is loaded
         atexit.register(self.close)
 
     def fork(self, settings, lifeline):
         """A kernel in the sandbox of process settings["pid"]; it keeps `lifeline` open as long as it lives."""
-        socket.send_fds(self.ours, [json.dumps(settings).encode()], [lifeline])
-        if self.ours.recv(1) != b"k":
+        with self.one_at_a_time:
+            try:
+                socket.send_fds(self.ours, [json.dumps(settings).encode()], [lifeline])
+                answer = self.ours.recv(1)
+            except OSError:
+                answer = b""
+            if not answer:  # it was ended, or takes too long: nursery() makes another
+                self.close()
+                raise KernelGone("the kernel was not forked")
+        if answer != b"k":
             raise SandboxError("A kernel could not be forked into its sandbox. Try without --fast.")
 
     def close(self):
@@ -299,11 +319,12 @@ def be_nursery(channel):
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the children
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     ours = socket.socket(fileno=channel)
-    ours.send(b"r")
+    with contextlib.suppress(BrokenPipeError):  # the grader was ended meanwhile
+        ours.send(b"r")
     while True:
         request, descriptors, _, _ = socket.recv_fds(ours, 65536, 1)
         if not request:
-            return
+            os._exit(0)  # see Nursery.close
         if os.fork() == 0:
             enter(json.loads(request), descriptors[0], ours)
         os.close(descriptors[0])

@@ -76,6 +76,10 @@ class StrictScores(NbGraderPreprocessor):
     number between 0 and its points. What is printed on stderr costs nothing.
     """
 
+    def preprocess(self, nb, resources):
+        self.ran = nb.metadata["grading"]["cells"]
+        return super().preprocess(nb, resources)
+
     def preprocess_cell(self, cell, resources, cell_index):
         mark = cell.metadata.get("nbgrader", {})
         if not mark.get("grade") or cell.cell_type != "code":
@@ -83,8 +87,8 @@ class StrictScores(NbGraderPreprocessor):
         outputs = [o for o in cell.outputs if not (o.output_type == "stream" and o.name == "stderr")]
         results = [o for o in outputs if o.output_type == "execute_result"]
         errors = [o for o in outputs if o.output_type == "error"]
-        if cell.execution_count is None and not errors:
-            errors = [failed("This test did not run.")]
+        if self.ran.get(cell.id, {}).get("status") != "ok" and not errors:
+            errors = [failed("This test did not run to its end.")]
         elif results and not errors and not (len(results) == 1 and outputs[-1] is results[0]
                                              and score_of(results[0], mark.points) is not None):
             errors = [failed("This test gave something that is not a score.")]

@@ -1,6 +1,7 @@
 """A whole class through the real command: real sandboxes, real kernels, real nbgrader."""
 import csv
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,11 @@ from course import ROOT, setup
 
 pytestmark = pytest.mark.skipif(not shutil.which("bwrap"),
                                 reason="bubblewrap is not installed, so nothing is sandboxed")
+
+
+# Folders of students, and how they are shown.
+ODD_NAMES = {"<img src=x onerror=alert(1)>": "<img src=x onerror=alert(1)>", "=HYPERLINK(1)": "'=HYPERLINK(1)",
+             "two\nlines\x1b[2J": "two?lines?[2J", os.fsdecode(b"caf\xe9"): "caf?", "ada": "ada", "Ada": "Ada"}
 
 
 def grade(submissions, into, *options):
@@ -40,6 +46,9 @@ def everybody(tmp_path_factory):
     hand_in(folder / "submissions", CLASS)
     secret = folder / "secret.ipynb"
     secret.write_text("not theirs", encoding="utf-8")
+    for name in ODD_NAMES:
+        (folder / "submissions" / name).mkdir()
+        (folder / "submissions" / name / "a.ipynb").write_bytes(CLASS["all"].files()[f"{PHASE}.ipynb"])
     (folder / "submissions" / "linked").mkdir()
     (folder / "submissions" / "linked" / f"{PHASE}.ipynb").symlink_to(secret)
     outcome = grade(folder / "submissions", folder / "class", "--fast", "--cell-seconds", "10", "--seconds", "60")
@@ -70,7 +79,9 @@ def test_each_student(everybody, table, name):
 
 
 def test_everybody_has_one_status(table):
-    assert set(table) == {*CLASS, "linked"}
+    assert set(table) == {*CLASS, "linked", *ODD_NAMES.values()}
+    assert {table[shown]["score"] for shown in ODD_NAMES.values()} == {"4"}
+    assert len({row["student"] for row in table.values()}) == len(table)
     assert {row["status"] for row in table.values()} == {"graded", "partly", "several", "unreadable", "missing"}
     assert table["linked"]["status"] == "unreadable" and "is a link" in table["linked"]["why"]
 
@@ -120,6 +131,8 @@ def test_a_zip_from_an_lms(tmp_path):
         archive.writestr("lovelaceada_12345_67890_My work-1.ipynb", body)
         archive.writestr("hopper_LATE_777_888_x.ipynb", files(keep={5})()[f"{PHASE}.ipynb"])
         archive.writestr("../../escape.ipynb", body)
+        archive.writestr(zipfile.ZipInfo("kay_3_4_x.ipynb", (1980, 0, 0, 0, 0, 0)), body)  # no such day
+        archive.writestr("ritchie_5_6_answer.docx", b"PK")
         link = zipfile.ZipInfo("eve_1_2_link.ipynb")
         link.external_attr = 0o120777 << 16
         archive.writestr(link, "/etc/passwd")
@@ -127,7 +140,8 @@ def test_a_zip_from_an_lms(tmp_path):
     assert outcome.returncode == 0, outcome.stderr[-3000:]
     table = rows(tmp_path / "class")
     assert {name: (row["status"], row["score"], row["late"]) for name, row in table.items()} == {
-        "lovelaceada": ("graded", "4", ""), "hopper": ("graded", "2", "late"), "eve": ("unreadable", "", "")}
+        "lovelaceada": ("graded", "4", ""), "hopper": ("graded", "2", "late"), "eve": ("unreadable", "", ""),
+        "kay": ("graded", "4", ""), "ritchie": ("missing", "", "")}
     assert not (tmp_path.parent / "escape.ipynb").exists()
 
 
