@@ -19,6 +19,7 @@ WITHHELD = "This test failed. Its message is not shown, because it repeats a par
 # What to do next, by how a test ended. {one} and {two} stand for the hints below the TODO, {named} for the one that the
 # check's message names.
 NEXT = {
+    "no error": "The test ran to its end. If it is not clear why points are missing, ask.",
     "not written": "Not written yet. Read the part above it once more, and let {one} give you a start.",
     "known mistake": "Open {named}, change what it speaks of, and run the cell and its check again.",
     "not right": "Compare the message with the shapes and names in the TODO's own text. If that does not show it, "
@@ -95,7 +96,7 @@ def tests_of(book, grades):
         if error and answer and not error.evalue.startswith("TODO "):  # what the test says is only a consequence
             error = answer
         kind = kind_of(cell, error, answer) if grade.score < grade.most else "right"
-        message = presentable(error, hidden) if kind != "right" else ""
+        message = presentable(error, hidden) if error and kind != "right" else ""
         named = re.search(r"\(open hint (\d)\)", message)
         tests.append({
             "id": cell.id, "name": cell.id.replace("test-", "TODO "), **grade._asdict(), "kind": kind,
@@ -115,7 +116,7 @@ def error_of(cell):
 def kind_of(cell, error, answer):
     """Why a test does not have all its points: one of NEXT."""
     if error is None:
-        return "not right"
+        return "no error"
     if error.ename == "Stopped":
         return "did not end"
     if error.ename == "NotImplementedError" and error.evalue.startswith("TODO "):
@@ -137,8 +138,8 @@ def hint(number, hints):
 
 def presentable(error, hidden):
     """The message of a failed test, without anything that is not the student's to see."""
-    text = str(error.evalue) if error else ""
-    if error and error.ename not in ("AssertionError", "Stopped"):
+    text = str(error.evalue)
+    if error.ename not in ("AssertionError", "Stopped"):
         text = f"{error.ename}: {text}"
     if any(line in text for line in hidden):
         return WITHHELD

@@ -57,10 +57,11 @@ def written(folder):
 
 @pytest.fixture(scope="module")
 def pages(classroom):
-    """The pages as Formgrader's button makes them again, after a person has looked at Bob's and Cyd's work."""
+    """The pages as Formgrader's button makes them again, after a person has looked at some."""
     by_the_command = written(classroom)
     with Gradebook(f"sqlite:///{classroom}/gradebook.db") as gradebook:
         gradebook.find_grade("test-12", PHASE, PHASE, "bob").manual_score = 2
+        gradebook.find_grade("test-10", PHASE, PHASE, "eve").manual_score = 1
         gradebook.find_comment("todo-12-13", PHASE, PHASE, "bob").manual_comment = "A good start.\n<b>Go on!</b>"
         gradebook.find_comment("todo-10-11", PHASE, PHASE, "cyd").manual_comment = "On the very first cell."
         gradebook.db.commit()
@@ -69,7 +70,7 @@ def pages(classroom):
         outcome = api.generate_feedback(PHASE, student, force=True)
         assert outcome["success"], outcome["log"]
     pages = written(classroom)
-    assert [student for student in CLASS if pages[student] != by_the_command[student]] == ["bob", "cyd"]
+    assert [student for student in CLASS if pages[student] != by_the_command[student]] == ["bob", "cyd", "eve"]
     return pages
 
 
@@ -96,6 +97,8 @@ def test_what_is_not_written_yet_says_where_to_begin(pages):
 
 
 def test_what_a_person_wrote_and_set(pages):
+    told = part(pages["eve"], 10)
+    assert "partly right, 1 of 2 points" in told and "ran to its end" in told and "failed" not in told
     told = part(pages["bob"], 12)
     assert "TODO 12: partly right, 2 of 3 points" in told and "set by a person" in told
     assert "A good start. &lt;b&gt;Go on!&lt;/b&gt;" in told and pages["bob"].count("A good start.") == 1
