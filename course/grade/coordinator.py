@@ -23,6 +23,7 @@ from course.grade.workers import ClusterError, WorkerError, run_all
 def main(argv):
     """Grade; returns 0, or 1 when somebody who should have a grade has none."""
     options = arguments(argv)
+    sys.stdout.reconfigure(errors="backslashreplace")  # a student's name may hold what this console cannot show
     limits = Limits(seconds=options.seconds, cell_seconds=options.cell_seconds, unsafe=options.unsafe,
                     fast=options.fast and not options.unsafe)
     try:

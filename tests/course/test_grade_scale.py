@@ -209,6 +209,14 @@ def test_ctrl_c_waits_for_what_must_not_be_cut():
     assert done
 
 
+def test_a_console_that_shows_only_ascii(tmp_path):
+    (tmp_path / "submissions" / "Zoë 王").mkdir(parents=True)
+    outcome = subprocess.run(command(tmp_path / "submissions", tmp_path / "class"), cwd=ROOT, capture_output=True,
+                             env={**setup.environment(), "PYTHONIOENCODING": "ascii"}, timeout=100)
+    assert outcome.returncode == 0 and b"Zo\\xeb \\u738b: missing" in outcome.stdout, outcome
+    assert rows(tmp_path / "class")["Zoë 王"]["status"] == "missing"
+
+
 # --- the options -------------------------------------------------------------------------------------------------
 
 def test_student_and_regrade_touch_one_and_keep_the_others(submissions, everybody, tmp_path, capsys):
