@@ -1,10 +1,11 @@
 """What a person wrote, found again in a notebook, whatever became of the notebook's cells and marks."""
 import ast
+import functools
 import hashlib
-import re
+
+from course.magics import parsed
 
 MISSING = "the cell is missing"  # what is said of an answer that is not there
-SHELL = re.compile(r"^(\s*)([!%].*)$", re.MULTILINE)  # IPython's own lines
 
 
 def kind(cell):
@@ -17,22 +18,31 @@ def plain(cell):
     """What is of use in a student's cell, whatever types its parts have."""
     metadata = cell.get("metadata") if isinstance(cell.get("metadata"), dict) else {}
     mark = metadata.get("nbgrader") if isinstance(metadata.get("nbgrader"), dict) else {}
-    source = cell.get("source", "")
-    source = "".join(map(str, source)) if isinstance(source, list) else str(source)
-    return {"id": str(cell.get("id", "")), "grade_id": str(mark.get("grade_id", "")), "source": source,
-            "type": str(cell.get("cell_type", ""))}
+    return {"id": text_of(cell.get("id") or metadata.get("id")),  # Colab keeps it in the metadata
+            "grade_id": text_of(mark.get("grade_id")), "source": text_of(cell.get("source")),
+            "type": text_of(cell.get("cell_type"))}
 
 
-def find(grade_id, stub, theirs, known, used):
-    """A student's answer to one solution cell -> (source or None, the places it came from, a note or None)."""
+def text_of(value):
+    """A text, or a list of lines, as one text that can be written to any file, with Unix' ends of lines."""
+    text = "".join(line for line in value if isinstance(line, str)) if isinstance(value, list) else value
+    if not isinstance(text, str):
+        return ""
+    return text.encode("utf-8", "replace").decode("utf-8").replace("\0", "").replace("\r\n", "\n").replace("\r", "\n")
+
+
+def find(grade_id, stub, theirs, used):
+    """A student's answer to one solution cell -> (source or None, the places it came from, a note or None).
+
+    theirs: the student's cells, each as `plain` gives it; used: the places of those that answer other cells
+    """
     free = [n for n in range(len(theirs)) if n not in used]
     wanted = names_of(stub)
     marked = [n for n in free if theirs[n]["grade_id"] == grade_id]
     if len(marked) == 1:
         cell = theirs[marked[0]]
-        whole = joined_with_followers(marked[0], theirs, wanted, known)
-        if whole:
-            places = list(range(marked[0], marked[0] + whole))
+        places = joined_with_followers(marked[0], theirs, wanted)
+        if places:
             return "\n".join(theirs[n]["source"] for n in places), places, "the cell was split; its parts were joined"
         if cell["type"] != "code":
             return cell["source"], marked, f"the cell was a {cell['type']} cell; it was run as code"
@@ -41,51 +51,54 @@ def find(grade_id, stub, theirs, known, used):
         texts = [theirs[n]["source"] for n in marked]
         answered = [n for n in marked if wanted <= names_of(theirs[n]["source"])
                     and theirs[n]["source"].strip() != stub.strip()]
-        joined = "\n".join(texts)
-        if not answered and wanted <= names_of(joined):
-            return joined, marked, "the cell was split; its parts were joined"
         if answered:
-            return theirs[answered[-1]]["source"], marked, (
+            return theirs[answered[-1]]["source"], answered[-1:], (
                 f"there were {len(marked)} cells of this name; the last answered one was taken")
-        return texts[-1], marked, f"there were {len(marked)} cells of this name; the last one was taken"
+        if wanted <= names_of("\n".join(texts)) and not wanted <= names_of(texts[-1]):
+            return "\n".join(texts), marked, "the cell was split; its parts were joined"
+        return texts[-1], marked[-1:], f"there were {len(marked)} cells of this name; the last one was taken"
     same = [n for n in free if theirs[n]["id"] == grade_id]
     if same:
         return theirs[same[-1]]["source"], same, "its nbgrader mark was missing; it was found by its id"
-    defines = [n for n in free if theirs[n]["type"] == "code" and wanted and wanted <= names_of(theirs[n]["source"])
-               and theirs[n]["grade_id"] not in known]
-    if defines:
-        best = [n for n in defines if theirs[n]["source"].strip() != stub.strip()] or defines
-        return theirs[best[-1]]["source"], [best[-1]], (
+    defines = [n for n in range(len(theirs)) if theirs[n]["type"] == "code" and wanted
+               and wanted <= names_of(theirs[n]["source"])]
+    answered = [n for n in defines if theirs[n]["source"].strip() != stub.strip()]
+    best = [n for n in answered if n in free] or [n for n in defines if n in free] or answered
+    if best:
+        return theirs[best[-1]]["source"], [n for n in best[-1:] if n in free], (
             f"its nbgrader mark was missing; it was found because it defines {', '.join(sorted(wanted))}")
     return None, [], MISSING
 
 
-def joined_with_followers(first, theirs, wanted, known):
-    """How many cells, from `first` on, make the whole answer, if the first alone is only a part of it; else 0."""
-    if wanted <= names_of(theirs[first]["source"]) or not wanted:
-        return 0
-    for count in range(2, 6):
-        following = theirs[first + 1: first + count]
-        if len(following) < count - 1 or any(c["type"] != "code" or c["grade_id"] for c in following):
-            return 0
-        if wanted <= names_of("\n".join(c["source"] for c in theirs[first: first + count])):
-            return count
-    return 0
+def joined_with_followers(first, theirs, wanted):
+    """The places of the cells, from `first` on, that make the whole answer, if the first alone is a part of it."""
+    places = [first]
+    if wanted <= names_of(theirs[first]["source"]):
+        return []
+    for n in range(first + 1, min(first + 8, len(theirs))):
+        if theirs[n]["grade_id"]:
+            return []
+        if theirs[n]["type"] == "code" and theirs[n]["source"].strip():
+            places.append(n)
+            if wanted <= names_of("\n".join(theirs[p]["source"] for p in places)):
+                return places
+    return []
 
 
+@functools.lru_cache(maxsize=2000)
 def names_of(source):
     """The functions and classes that a cell defines, a method as "Class.method"; nothing if it is not Python."""
     try:
-        tree = ast.parse(SHELL.sub(r"\1pass", source))
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return set()
+        tree = parsed(source)
+    except ValueError:
+        return frozenset()
     found = set()
     for node in tree.body:
         if isinstance(node, ast.ClassDef):
             found |= {f"{node.name}.{part.name}" for part in node.body if isinstance(part, ast.FunctionDef)}
         if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
             found.add(node.name)
-    return found
+    return frozenset(found)
 
 
 def digest(source):

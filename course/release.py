@@ -16,7 +16,7 @@ FOLDER = "tinyllm"  # what a zip unpacks into
 FILES = (  # what a learner needs of the course, beside the notebooks
     "LICENSE", "LICENSE-text", "pyproject.toml", "environment.yml",
     "course/__init__.py", "course/__main__.py", "course/lab.py", "course/setup.py",
-    "course/update.py", "course/answers.py", "course/files.py",
+    "course/update.py", "course/answers.py", "course/files.py", "course/magics.py",
     "helpers/**/*.py", "data/README.md", "data/sample_play.txt", "data/normal_losses.json", "data/welcome_model.pt")
 README = """\
 # TinyLLM: {phase}

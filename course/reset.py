@@ -11,8 +11,9 @@ import sys
 import nbformat
 
 from course import PHASES, build
-from course.answers import SHELL, find, kind, plain
+from course.answers import find, kind, plain
 from course.files import set_aside, write
+from course.magics import parse, plain_python
 from course.stubs import clear
 
 
@@ -54,7 +55,7 @@ def reset(name):
         raise ResetError(f"{path} cannot be read as a notebook ({type(problem).__name__}).") from None
     theirs, found, used = [plain(cell) for cell in mine.cells], {}, set()
     for each, stub in stubs.items():  # all of them: a cell that lost its mark must not be taken for another
-        source, places, _ = found[each] = find(each, stub, theirs, set(stubs), used)
+        source, places, _ = found[each] = find(each, stub, theirs, used)
         used |= set(places)
     source, places, _ = found[grade_id]
     if not places:
@@ -102,9 +103,12 @@ def with_functions(source, stub, asked, grade_id):
 
 def functions(source):
     """{"Class.method" or "function": (its first line, the line behind it)}, counted from 0; none if not Python."""
+    python = plain_python(source)
     try:
-        tree = ast.parse(SHELL.sub(r"\1pass", source))
-    except (SyntaxError, ValueError):
+        tree = parse(python)
+    except ValueError:
+        return {}
+    if python.count("\n") != source.count("\n"):  # a long line of IPython's own became a short one
         return {}
     found = {}
     for node in tree.body:

@@ -288,13 +288,14 @@ def merged(mine, new):
     solutions = {cell.id: cell for cell in book.cells if kind(cell) == "solution"}
     where, notes = {}, {}  # position of a learner's cell -> grade_id; grade_id -> the note that belongs above it
     for grade_id, cell in solutions.items():
-        source, places, _ = find(grade_id, cell.source, theirs, set(solutions), where)
+        source, places, _ = find(grade_id, cell.source, theirs, where)
         where.update(dict.fromkeys(places, grade_id))
         untouched = len(places) == 1 and as_released(mine.cells[places[0]])
-        if not places or untouched or source.strip() == cell.source.strip():
+        if source is None or untouched or source.strip() == cell.source.strip():
             continue
         found.answers += 1
-        if mine.cells[places[0]].metadata.get("nbgrader", {}).get("checksum") != cell.metadata.nbgrader.checksum:
+        began_as = {mine.cells[place].metadata.get("nbgrader", {}).get("checksum") for place in places}
+        if began_as - {None} != {cell.metadata.nbgrader.checksum}:
             text = NOTE.format(stub=cell.source)
             notes[grade_id] = nbformat.v4.new_markdown_cell(text, id=f"note-{digest(text)}")
             found.lines.append(f"TODO {grade_id[5:]} may have changed since you answered it: you find both versions.")
@@ -317,11 +318,12 @@ def own_cells(mine, book, where, notes, found):
     before, waiting, changed = {}, [], []
     for place, cell in enumerate(mine.cells):
         grade_id, anchor = cell.metadata.get("nbgrader", {}).get("grade_id"), where.get(place)
-        if anchor is None and grade_id in places:
+        second = anchor is None and kind(cell) == "solution" and not as_released(cell)  # another answer was taken
+        if anchor is None and grade_id in places and not second:
             anchor = grade_id
             if not as_released(cell):
                 changed.append(grade_id)
-        elif anchor is None and cell.get("id") in places:
+        elif anchor is None and cell.get("id") in places and not second:
             anchor = cell.id
             if not as_released(cell):
                 book.cells[places[anchor]] = own(cell)
@@ -348,7 +350,8 @@ def own(cell):
     kept = copy.deepcopy(cell)
     for mark in ("nbgrader", "deletable", "editable"):
         kept.metadata.pop(mark, None)
-    kept.setdefault("id", f"own-{uuid.uuid4().hex[:8]}")
+    if "id" not in kept or kept.id == cell.metadata.get("nbgrader", {}).get("grade_id"):
+        kept.id = f"own-{uuid.uuid4().hex[:8]}"  # the course's cell keeps the other
     if kept.cell_type == "code":
         kept.outputs, kept.execution_count = [], None
     return kept

@@ -24,8 +24,8 @@ import nbformat
 from nbformat.v4 import output_from_msg
 
 from course.grade import watch
-from course.grade.magics import parsed
 from course.grade.sandbox import Kernel, KernelGone, SandboxError
+from course.magics import parsed
 
 STARTS = 3  # attempts to start a kernel
 MOST = 500  # outputs that are kept of one cell

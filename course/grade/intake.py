@@ -16,8 +16,8 @@ from pathlib import Path, PurePosixPath
 import nbformat
 
 from course import PHASES
+from course.answers import kind, names_of, plain
 from course.build import source_notebook, write
-from course.grade.transplant import kind, names_of, plain
 from course.stubs import clear
 
 LARGEST = 20 * 2**20  # bytes of one notebook; pictures in its outputs may be many

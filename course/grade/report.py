@@ -6,11 +6,11 @@ import io
 import re
 import unicodedata
 
+from course.answers import MISSING
 from course.build import write
 from course.grade.export import canvas, moodle
 from course.grade.feedback import PAGES, feedback, tests_of
 from course.grade.summary import summary
-from course.grade.transplant import MISSING
 
 NOT_GRADED = "not graded"  # a status: it is not the student's fault, and another run may mend it
 

@@ -9,7 +9,7 @@ import builtins
 import re
 import sys
 
-from course.grade.magics import parsed
+from course.magics import parsed
 
 LIBRARIES = re.compile(
     r"torch(\.nn(\.(functional|init|utils(\.rnn)?))?|\.optim(\.lr_scheduler)?|\.utils(\.data)?|\.autograd|\.amp)?"

@@ -4,19 +4,16 @@ Only what a student wrote is taken: the solution cells, found by their grade_id 
 by the names they define; and the student's own extra cells. Tests, points and everything else come from the source.
 What was not as it should be is said in `notes`; what a person should look at, in `flags`.
 """
-import ast
-import functools
 import re
 
 import nbformat
 
+from course.answers import find, kind, names_of, plain
 from course.build import source_notebook
-from course.grade.magics import parsed, plain_python
 from course.grade.suspicions import suspicions
 from course.grade.watch import used_by
+from course.magics import plain_python
 from course.stubs import clear
-
-MISSING = "the cell is missing"  # what is said of an answer that is not there
 
 
 def transplant(submitted, phase):
@@ -31,7 +28,7 @@ def transplant(submitted, phase):
     stubs = {grade_id: clear(cell.source) for grade_id, cell in solutions.items()}
     taken, where = {}, {}  # grade_id -> source; position of a student's cell -> grade_id
     for grade_id, stub in stubs.items():
-        source, places, note = find(grade_id, stub, theirs, stubs, where)
+        source, places, note = find(grade_id, stub, theirs, where)
         taken[grade_id] = stub if source is None else source
         where.update(dict.fromkeys(places, grade_id))
         if note:
@@ -72,99 +69,9 @@ def transplant(submitted, phase):
     return book, notes, flags
 
 
-def kind(cell):
-    """"solution", "test", "locked" or "" for a cell of the course."""
-    mark = cell.metadata.get("nbgrader", {})
-    return "test" if mark.get("grade") else "solution" if mark.get("solution") else "locked" if mark else ""
-
-
 def stand_ins(sources):
     """The names that the course's cells get from `parts.get`."""
     return {name for source in sources for name in re.findall(r"^(\w+) = parts\.get\(", source, re.MULTILINE)}
-
-
-def plain(cell):
-    """What is of use in a student's cell, whatever types its parts have."""
-    metadata = cell.get("metadata") if isinstance(cell.get("metadata"), dict) else {}
-    mark = metadata.get("nbgrader") if isinstance(metadata.get("nbgrader"), dict) else {}
-    return {"id": text_of(cell.get("id") or metadata.get("id")),  # Colab keeps it in the metadata
-            "grade_id": text_of(mark.get("grade_id")), "source": text_of(cell.get("source")),
-            "type": text_of(cell.get("cell_type"))}
-
-
-def text_of(value):
-    """A text, or a list of lines, as one text that can be written to any file, with Unix' ends of lines."""
-    text = "".join(line for line in value if isinstance(line, str)) if isinstance(value, list) else value
-    if not isinstance(text, str):
-        return ""
-    return text.encode("utf-8", "replace").decode("utf-8").replace("\0", "").replace("\r\n", "\n").replace("\r", "\n")
-
-
-def find(grade_id, stub, theirs, stubs, used):
-    """A student's answer to one solution cell -> (source or None, the places it came from, a note or None)."""
-    free = [n for n in range(len(theirs)) if n not in used]
-    wanted = names_of(stub)
-    marked = [n for n in free if theirs[n]["grade_id"] == grade_id]
-    if len(marked) == 1:
-        cell = theirs[marked[0]]
-        places = joined_with_followers(marked[0], theirs, wanted)
-        if places:
-            return "\n".join(theirs[n]["source"] for n in places), places, "the cell was split; its parts were joined"
-        if cell["type"] != "code":
-            return cell["source"], marked, f"the cell was a {cell['type']} cell; it was run as code"
-        return cell["source"], marked, None
-    if len(marked) > 1:
-        texts = [theirs[n]["source"] for n in marked]
-        answered = [n for n in marked if wanted <= names_of(theirs[n]["source"])
-                    and theirs[n]["source"].strip() != stub.strip()]
-        if answered:
-            return theirs[answered[-1]]["source"], answered[-1:], (
-                f"there were {len(marked)} cells of this name; the last answered one was taken")
-        if wanted <= names_of("\n".join(texts)) and not wanted <= names_of(texts[-1]):
-            return "\n".join(texts), marked, "the cell was split; its parts were joined"
-        return texts[-1], marked[-1:], f"there were {len(marked)} cells of this name; the last one was taken"
-    same = [n for n in free if theirs[n]["id"] == grade_id]
-    if same:
-        return theirs[same[-1]]["source"], same, "its nbgrader mark was missing; it was found by its id"
-    defines = [n for n in range(len(theirs)) if theirs[n]["type"] == "code" and wanted
-               and wanted <= names_of(theirs[n]["source"])]
-    answered = [n for n in defines if theirs[n]["source"].strip() != stub.strip()]
-    best = [n for n in answered if n in free] or [n for n in defines if n in free] or answered
-    if best:
-        return theirs[best[-1]]["source"], [n for n in best[-1:] if n in free], (
-            f"its nbgrader mark was missing; it was found because it defines {', '.join(sorted(wanted))}")
-    return None, [], MISSING
-
-
-def joined_with_followers(first, theirs, wanted):
-    """The places of the cells, from `first` on, that make the whole answer, if the first alone is a part of it."""
-    places = [first]
-    if wanted <= names_of(theirs[first]["source"]):
-        return []
-    for n in range(first + 1, min(first + 8, len(theirs))):
-        if theirs[n]["grade_id"]:
-            return []
-        if theirs[n]["type"] == "code" and theirs[n]["source"].strip():
-            places.append(n)
-            if wanted <= names_of("\n".join(theirs[p]["source"] for p in places)):
-                return places
-    return []
-
-
-@functools.lru_cache(maxsize=2000)
-def names_of(source):
-    """The functions and classes that a cell defines, a method as "Class.method"; nothing if it is not Python."""
-    try:
-        tree = parsed(source)
-    except ValueError:
-        return frozenset()
-    found = set()
-    for node in tree.body:
-        if isinstance(node, ast.ClassDef):
-            found |= {f"{node.name}.{part.name}" for part in node.body if isinstance(part, ast.FunctionDef)}
-        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
-            found.add(node.name)
-    return frozenset(found)
 
 
 def own_cells(theirs, used, book):

@@ -6,8 +6,9 @@ import nbformat
 import pytest
 
 from course import PHASES, build
-from course.grade.magics import parsed, plain_python
-from course.grade.transplant import kind, transplant
+from course.answers import kind
+from course.grade.transplant import transplant
+from course.magics import parsed, plain_python
 from course.stubs import clear
 
 ALL = range(1, 32)

@@ -401,6 +401,23 @@ def test_a_copy_that_comes_in_parts(learner):
         assert sum(mark in each for each in text) == 1, mark
 
 
+def test_a_second_answer_stays_too(learner):
+    """A copied cell has the marks of the first: the last answer is taken, the other stays as a cell of its own."""
+    theirs, mine = learner
+    book = read(mine / BOOK)
+    first = cell(book, "todo-12-13")
+    text = first.source.replace("mine_12 = 1", "mine_12 = 2")
+    copied = nbformat.from_dict({**first, "id": "c0-copy", "source": text})
+    book.cells.insert(book.cells.index(first) + 1, copied)
+    write(mine / BOOK, book)
+    new_version(theirs)
+    assert run(mine).returncode == 0
+    merged = read(mine / BOOK)
+    assert "self.mine_12 = 2" in cell(merged, "todo-12-13").source
+    assert [each.metadata for each in merged.cells if "self.mine_12 = 1" in each.source] == [{}]
+    assert len({each.id for each in merged.cells}) == len(merged.cells)
+
+
 def test_a_cell_is_the_course_s_until_somebody_changes_it():
     for name in NOTEBOOKS:
         for each in read(ROOT / "notebooks" / name / f"{name}.ipynb").cells:
