@@ -49,7 +49,7 @@ bytearray(5 * 2**30)
 open("x", "wb").write(bytes(2**28 + 1))
 [open(str(n), "wb").write(bytes(2**26)) for n in range(5)]
 [name for name in os.environ if "TOKEN" in name or "DASK" in name][0]
-[name for name in map(os.readlink, glob.glob("/proc/self/fd/*")) if name[0] == "/" and name != "/dev/null"][0]
+[name for name in glob.glob("/proc/self/fd/*") if os.path.isfile(name)][0]
 """
 
 TRY = """
@@ -96,16 +96,18 @@ def test_nothing_outside_can_be_reached(fast, tmp_path):
 
 
 def test_a_flood_of_output_fills_nobodys_memory():
-    """A kernel that sends as fast as it can, for five seconds: what the grader keeps is little."""
+    """A kernel that sends faster than the grader reads, for five seconds: what waits is little."""
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with Kernel(Limits(fast=True)) as kernel:
-        flood = ("kernel = get_ipython().kernel\nwhile True:\n    kernel.session.send(kernel.iopub_socket, 'stream', "
-                 "{'name': 'stdout', 'text': 'x' * 4_000_000}, parent=kernel.get_parent())")
+        flood = ("import time\nkernel = get_ipython().kernel\nsession = kernel.session\n"
+                 "message = session.msg('stream', {'name': 'stdout', 'text': 'x' * 4_000_000}, kernel.get_parent())\n"
+                 "parts = session.serialize(message, ident=b'stream')\n"
+                 "while True:\n    kernel.iopub_socket.send_multipart(parts)\n    time.sleep(0.01)")
         started = time.monotonic()
-        with pytest.raises(TimeoutError):
-            kernel.run(flood, 5, lambda message: None)
+        with pytest.raises((TimeoutError, sandbox.KernelGone)):
+            kernel.run(flood, 5, lambda message: time.sleep(0.5))
         assert time.monotonic() - started < 8
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 600_000  # kB
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300_000  # kB
 
 
 def test_a_nursery_that_dies_is_replaced():
