@@ -73,9 +73,10 @@ def walls():
     for device in ("null", "zero", "full", "random", "urandom"):
         system += ["--dev-bind", f"/dev/{device}", f"/dev/{device}"]
     return ["bwrap", "--unshare-all", "--unshare-user", "--uid", "1000", "--gid", "1000", "--hostname", "grading",
-            "--die-with-parent", "--new-session", "--cap-drop", "ALL", *system, "--proc", "/proc",
-            "--remount-ro", "/proc", "--size", str(2**28), "--tmpfs", "/tmp", "--dir", kernel.HERE,
-            "--ro-bind", kernel.__file__, "/tmp/kernel.py", "--ro-bind-try", font_cache(), "/tmp/matplotlib",
+            "--die-with-parent", "--new-session", "--cap-drop", "ALL",
+            # /tmp first: what comes later lies on it, so that the course may be in a folder there
+            "--size", str(2**28), "--tmpfs", "/tmp", *system, "--proc", "/proc", "--remount-ro", "/proc",
+            "--dir", kernel.HERE, "--ro-bind", kernel.__file__, "/tmp/kernel.py", "--ro-bind-try", font_cache(), "/tmp/matplotlib",
             "--remount-ro", "/", "--chdir", kernel.HERE, "--clearenv", *(word for name, value in environment().items()
                                                                      for word in ("--setenv", name, value))]
 
