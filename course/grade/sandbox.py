@@ -76,7 +76,8 @@ def walls():
             "--die-with-parent", "--new-session", "--cap-drop", "ALL",
             # /tmp first: what comes later lies on it, so that the course may be in a folder there
             "--size", str(2**28), "--tmpfs", "/tmp", *system, "--proc", "/proc", "--remount-ro", "/proc",
-            "--dir", kernel.HERE, "--ro-bind", kernel.__file__, "/tmp/kernel.py", "--ro-bind-try", font_cache(), "/tmp/matplotlib",
+            "--dir", kernel.HERE, "--ro-bind", kernel.__file__, "/tmp/kernel.py",
+            "--ro-bind-try", font_cache(), "/tmp/matplotlib",
             "--remount-ro", "/", "--chdir", kernel.HERE, "--clearenv", *(word for name, value in environment().items()
                                                                      for word in ("--setenv", name, value))]
 
