@@ -3,7 +3,8 @@ report.
 
     coordinator.py  the command; it alone touches the gradebook
     intake.py       one notebook and one status for each student, whatever was handed in
-    transplant.py   the student's answers, on the notebook as it was released; suspicions.py scans them
+    transplant.py   the student's answers, on the notebook as it was released; suspicions.py scans them,
+                    magics.py takes out IPython's own lines
     execute.py      bytes of a notebook -> bytes of the notebook with its outputs; pure, so any Executor can run it
     workers.py      the Executors: processes of this machine, or a Dask cluster
     sandbox.py      the kernel it runs in; kernel.py is what is inside; watch.py looks for replaced functions

@@ -90,7 +90,10 @@ def test_nothing_outside_can_be_reached(fast, tmp_path):
                 assert said_by(kernel, TRY.format(attempts=attempts)) == f"{len(attempts)} tried\n"
                 before = os.stat("/dev/full").st_mode
                 said_by(kernel, "import os; os.chmod('/dev/full', 0o600); os.fchmod(os.open('/dev/full', 2), 0o600)")
-                assert os.stat("/dev/full").st_mode == before  # also where the grader is root, and so its owner
+                after = os.stat("/dev/full").st_mode
+                if after != before:
+                    os.chmod("/dev/full", before & 0o777)
+                assert after == before  # also where the grader is root, and so its owner
         finally:
             del os.environ["A_TOKEN"]
 
