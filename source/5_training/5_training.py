@@ -817,11 +817,11 @@ print(f"----- your model, loss {val_loss:.2f} -----\n{sample()[len(prompt):]}")
 # | 2.05 | three in a row | `Thy, mords haves: Wer? HEN Meark!` |
 # | 1.77 | four in a row | `Thy forms ther self it one orament,` |
 # | 1.67 | five in a row | `Thoremoved her self it? The earth young gels from home` |
-# | **about 1.51** | **your model**, with the default preset on two slow processor cores | you have just read it |
+# | **1.48 to 1.53** | **your model**, with the default preset on two processor cores | you have just read it |
 # | 1.47 | nanoGPT's large recipe: 10.7 million parameters, on a data centre's graphics card | |
 #
-# How far yours comes in its time depends on your machine: on a slow one, which read 4.8 million characters in 290
-# seconds, it ended at 1.51.
+# How far yours comes in its time depends on your machine: on a slow one, which read 3.9 million characters in 290
+# seconds, it ended at 1.53; on one twice as fast at 1.48.
 #
 # The levels are also a doctor's chart. If your loss, with Shakespeare,
 #
