@@ -119,9 +119,11 @@ def test_a_nursery_that_dies_is_replaced():
         assert said_by(kernel, "print(6 * 7)") == "42\n"
 
 
-def test_a_kernel_that_does_not_start_is_nobodys_zero(monkeypatch):
-    """It has no time to: the grader stops, and does not say that the student's cell failed."""
-    monkeypatch.setattr(sandbox, "START", 0.0)
+def test_a_kernel_that_does_not_start_is_nobodys_zero(monkeypatch, tmp_path):
+    """The grader stops, and does not say that the student's cell failed."""
+    (tmp_path / "kernel.py").write_text("import time\ntime.sleep(60)\n", encoding="utf-8")
+    monkeypatch.setattr(sandbox.kernel, "__file__", str(tmp_path / "kernel.py"))
+    monkeypatch.setattr(sandbox, "START", 0.5)
     with pytest.raises(sandbox.SandboxError, match="did not start"):
         Run(nbformat.v4.new_notebook(), Limits(), 1).start()
 
