@@ -2,6 +2,7 @@
 import csv
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -40,10 +41,10 @@ def test_a_week_after_it_was_graded(tmp_path):
         path.parent.mkdir(parents=True)
         nbformat.write(solved(keep), path)
         os.utime(path, (1_790_000_000, 1_790_000_000 + (90_000 if student == "ada" else -1)))
-    python = f"{sys.executable} -m course"
+    python = f"{shlex.quote(sys.executable)} -m course"
     grade = command_with("--due '").replace("python3 -m course", python)
     grade = re.sub(r"--due '.*?'", "--due '2026-09-21 14:13:20+00:00'", grade)  # the second 1,790,000,000
-    grade = grade.replace(" submissions", f" {tmp_path}/submissions --into {tmp_path} --fast")
+    grade = grade.replace(" submissions", f" {tmp_path}/submissions --into {tmp_path} --fast")  # it has no space in it
     run(grade, ROOT)
     (tmp_path / "nbgrader_config.py").write_text(
         f"load_subconfig({str(ROOT / 'nbgrader_config.py')!r})\nc = get_config()\n"
