@@ -111,7 +111,9 @@ class Window:
         self.page = browser.new_page(viewport={"width": 1300, "height": 1400})
         self.page.set_default_timeout(1000 * PATIENCE_S)
         self.errors, self.foreign = [], []  # JavaScript's; what was asked of another host
-        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        # What JupyterLab still wanted to know of a kernel when `close` ended it, it reports as errors, some time later.
+        self.page.on("pageerror", lambda error: None if "Canceled future for " in str(error)
+                     else self.errors.append(str(error)))
         self.page.on("request", lambda request: self.foreign.append(request.url) if request.url.startswith("http")
                      and not request.url.startswith(server.address + "/") else None)
         self.page.goto(f"{server.address}/lab/workspaces/{time.time_ns()}")
