@@ -148,20 +148,18 @@ class Kernel:
         return f"/proc/{pid}/root{settings['address']}"
 
     def _wait(self, deadline):
-        """Until the kernel answers a first question."""
-        while True:
-            self.client.kernel_info()
-            with contextlib.suppress(Exception):
-                if self.client.get_shell_msg(timeout=0.3)["msg_type"] == "kernel_info_reply":
-                    break
+        """Until the kernel answers and its output is heard, too: what it prints before that is lost to us."""
+        answers = heard = False
+        while not (answers and heard):
             if self.process.poll() is not None or time.monotonic() > deadline:
                 self.close()
                 raise KernelGone("the kernel did not start")
-        while True:  # what else it said
-            try:
-                self.client.get_iopub_msg(timeout=0.05)
-            except Exception:
-                return
+            self.client.kernel_info()
+            asked = time.monotonic()
+            while not (answers and heard) and time.monotonic() < asked + 0.3:
+                message = self._next()
+                kind = message["msg_type"] if message else ""
+                answers, heard = answers or kind == "kernel_info_reply", heard or kind == "status"
 
     def run(self, code, seconds, say, **options):
         """Run code; `say(message)` gets what it prints and shows -> the content of the kernel's reply.
@@ -176,7 +174,7 @@ class Kernel:
                 raise TimeoutError
             if reply and now > (quiet_until := quiet_until or now + 2):
                 break  # the end of its output was lost, as happens when it sends more than we take
-            message = self._next(idle)
+            message = self._next()
             if message is None:
                 if self.process.poll() is not None and reply is None:
                     raise KernelGone("the kernel ended")
@@ -191,7 +189,7 @@ class Kernel:
                 say(message)
         return reply
 
-    def _next(self, idle):
+    def _next(self):
         """The next message of either channel, or None after a short while."""
         shell, output = self.client.shell_channel, self.client.iopub_channel
         poller = zmq.Poller()

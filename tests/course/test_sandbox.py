@@ -119,6 +119,24 @@ def test_a_nursery_that_dies_is_replaced():
         assert said_by(kernel, "print(6 * 7)") == "42\n"
 
 
+def test_the_first_line_of_output_is_heard(monkeypatch):
+    """A kernel may answer before we are connected to its output; no answer is taken for a start until we are."""
+    class LateListener(sandbox.BlockingKernelClient):
+        asked = 0
+
+        def kernel_info(self, *arguments, **options):
+            if self.asked == 0:
+                self.iopub_channel.socket.unsubscribe(b"")
+            if self.asked == 3:
+                self.iopub_channel.socket.subscribe(b"")
+            self.asked += 1
+            return super().kernel_info(*arguments, **options)
+
+    monkeypatch.setattr(sandbox, "BlockingKernelClient", LateListener)
+    with Kernel(Limits(fast=True)) as kernel:
+        assert said_by(kernel, "print(6 * 7)") == "42\n"
+
+
 def test_a_kernel_that_does_not_start_is_nobodys_zero(monkeypatch, tmp_path):
     """The grader stops, and does not say that the student's cell failed."""
     (tmp_path / "kernel.py").write_text("import time\ntime.sleep(60)\n", encoding="utf-8")
