@@ -61,7 +61,7 @@ def arguments(argv):
                         help="when it was due, in this machine's time zone")
     parser.add_argument("--into", metavar="FOLDER", default=str(ROOT),
                         help="the class' folder (%(default)s)")
-    parser.add_argument("--db", metavar="URL", help="another gradebook: postgresql+psycopg://user@host/name")
+    parser.add_argument("--db", metavar="URL", help="another gradebook: postgresql://user@host/name")
     parser.add_argument("--scheduler", metavar="tcp://HOST:PORT", help="run on a Dask cluster")
     options = parser.parse_args(argv)
     if min(options.workers, options.seconds, options.cell_seconds) < 1:

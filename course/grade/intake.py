@@ -72,7 +72,7 @@ def collect(submissions, phase):
         raise IntakeError(f"{path} is neither a folder nor a zip: name the folder with the submissions.")
     else:
         raise IntakeError(f"There is no {path}: name the folder, or the zip, with the submissions.")
-    found = [choose(Submission("", name, late=late, lms=lms), some, phase)
+    found = [choose(Submission("", printable(name), late=late, lms=lms), some, phase)
              for (name, lms), (late, some) in sorted(by_student(files, phase).items())]
     if not found:
         raise IntakeError(f"{path} holds no submissions: it needs a folder or a notebook for each student.")
@@ -164,7 +164,6 @@ def by_student(files, phase):
         else:
             name = PurePosixPath(top).stem
             name, lms, late = name.removesuffix(f"_{phase}") or name, "", False
-        name = printable(name)
         before, some = students.get((name, lms), (False, []))
         students[name, lms] = before or late, some
         if file is not None and not any(part.startswith((".", "__MACOSX")) for part in below.parts[1:]):

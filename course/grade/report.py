@@ -12,6 +12,7 @@ from course.grade.export import canvas, moodle
 from course.grade.feedback import PAGES, feedback, tests_of
 from course.grade.summary import summary
 
+EARLIER = "an earlier one was graded, and its points and page are still there"
 NOT_GRADED = "not graded"  # a status: it is not the student's fault, and another run may mend it
 
 
@@ -23,9 +24,8 @@ def report(classroom, phase, submissions, failures):
     folder, rows = classroom.folder / "reports" / phase, []
     with classroom.gradebook() as gradebook:
         for submission in submissions:
-            book, grades = None, None
+            book, grades = classroom.graded(phase, submission.student), None
             if submission.cells is not None and submission.student not in failures:
-                book = classroom.graded(phase, submission.student)
                 grades = classroom.grades(gradebook, phase, submission.student)
                 gradebook.db.expunge_all()  # three hundred students' rows are not needed at once
             row = row_of(submission, failures.get(submission.student), book, grades)
@@ -49,7 +49,7 @@ def row_of(submission, failure, book, grades):
            "why": submission.why, "flags": [], "notes": {}, "tests": [], "score": None, "most": None, "penalty": 0.0,
            "late": submission.late, "seconds": None}
     if submission.cells is None:
-        return row
+        return {**row, "why": f"{row['why']}; {EARLIER}"} if book else row
     if failure or book is None or grades is None:
         return {**row, "status": NOT_GRADED, "why": failure or "it was not this one's turn yet; run again"}
     scores, row["penalty"], late = grades

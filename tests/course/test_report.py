@@ -2,6 +2,7 @@
 import csv
 import io
 import zipfile
+from pathlib import PurePosixPath
 
 import pytest
 
@@ -87,3 +88,11 @@ def test_namesakes_of_an_lms_are_two_students(tmp_path):
         assert {s.name for s in found} == {"smithjohn", "John Smith"}
         ids[numbers] = {s.lms: s.student for s in found}
     assert ids[55, 77].items() <= ids[11, 55, 77].items() and len(set(ids[11, 55, 77].values())) == 4
+
+
+def test_names_that_look_alike_are_two_students():
+    """Folders whose names differ in what no terminal can show, or far behind the part of a name that is shown."""
+    names = ["caf\udce9", "caf\udce8", "x" * 210 + "1", "x" * 210 + "2"]
+    files = intake.by_student([(PurePosixPath(name), None) for name in names], "2_modules")
+    found = intake.with_ids([intake.Submission("", intake.printable(name)) for name, _ in files])
+    assert len({s.student for s in found}) == 4 and {s.name for s in found} == {"caf?", "x" * 200}

@@ -34,6 +34,11 @@ def run(command, folder):
     return outcome.stdout
 
 
+def rows_of(folder):
+    with open(folder / "grading" / "reports" / PHASE / "grades.csv", newline="", encoding="utf-8") as file:
+        return {row["student"]: row for row in csv.DictReader(file)}
+
+
 def test_a_week_after_it_was_graded(tmp_path):
     """Ada has all points, a day and an hour late; a person gives Bob one for a try, and nothing runs twice."""
     for student, keep in {"ada": {4, 5}, "bob": {5}}.items():
@@ -57,11 +62,15 @@ def test_a_week_after_it_was_graded(tmp_path):
     run(command_with("nbgrader autograde"), tmp_path)
     run(grade, ROOT)
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "grading" / "executed").iterdir()} == executed
-    with open(tmp_path / "grading" / "reports" / PHASE / "grades.csv", newline="", encoding="utf-8") as file:
-        rows = {row["student"]: row for row in csv.DictReader(file)}
+    rows = rows_of(tmp_path)
     assert {name: (row["score"], row["late"], row["penalty"]) for name, row in rows.items()} == {
         "ada": ("2", "late", "2"), "bob": ("3", "", "")}
     pages = {name: (tmp_path / "grading" / "feedback" / name / PHASE / f"{PHASE}.html").read_text(encoding="utf-8")
              for name in rows}
     assert "2 of 4 points" in pages["ada"] and "handed in late (2 points taken off)" in pages["ada"]
     assert "set by a person" in pages["bob"] and "handed in late" not in pages["bob"]
+    (tmp_path / "submissions" / "ada" / f"{PHASE}.ipynb").write_text("half a file", encoding="utf-8")
+    run(grade, ROOT)
+    ada = rows_of(tmp_path)["ada"]
+    assert (ada["status"], ada["score"]) == ("unreadable", "") and "an earlier one was graded" in ada["why"]
+    assert (tmp_path / "grading" / "feedback" / "ada" / PHASE / f"{PHASE}.html").read_text("utf-8") == pages["ada"]
