@@ -168,6 +168,15 @@ def test_feedback_and_report_are_accessible(browser, classroom, scheme):
     page.close()
 
 
+def test_formgrader_makes_the_released_notebook(page, classroom, formgrader):
+    """Generate, pressed in the browser: the same bytes that `course build` has made."""
+    opened(page, f"{formgrader}/manage_assignments")
+    page.locator("tr", has_text=PHASE).locator(".assign a").click()
+    page.locator("#success-modal .modal-footer button").click(timeout=120_000)
+    made = classroom / "notebooks" / PHASE / f"{PHASE}.ipynb"
+    assert made.read_bytes() == build.notebook_path(PHASE).read_bytes()
+
+
 def test_formgraders_own_buttons_are_safe_too(page, classroom, formgrader):
     """Autograde and Generate Feedback, pressed in the browser, on notebooks that nobody has looked at."""
     opened(page, f"{formgrader}/manage_submissions/{PHASE}")
