@@ -1,6 +1,8 @@
 """What a student's code reaches from inside the sandbox: tried there, in both ways of starting a kernel."""
+import json
 import os
 import resource
+import select
 import shutil
 import socket
 import sys
@@ -117,6 +119,15 @@ def test_a_nursery_that_dies_is_replaced():
     sandbox.nursery().process.kill()
     with Run(nbformat.v4.new_notebook(), Limits(fast=True), 1).start() as kernel:
         assert said_by(kernel, "print(6 * 7)") == "42\n"
+
+
+def test_a_nursery_whose_grader_is_killed_ends_in_silence(capfd):
+    nursery = sandbox.Nursery()
+    socket.send_fds(nursery.ours, [json.dumps({"pid": 0}).encode()], [0])
+    assert select.select([nursery.ours], [], [], 60)[0]  # its answer is there, and nobody will read it
+    nursery.ours.close()
+    assert nursery.process.wait(60) == 0
+    assert capfd.readouterr().err == ""
 
 
 def test_the_first_line_of_output_is_heard(monkeypatch):
