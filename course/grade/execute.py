@@ -17,6 +17,7 @@ import dataclasses
 import hashlib
 import json
 import re
+import symtable
 import time
 
 import nbformat
@@ -130,7 +131,7 @@ class Run:
 
     def forget_stand_ins(self, cell):
         """Before an answer's cell: what it is to define is not there, and is not for it to use."""
-        if self.to_define.get(cell.id):
+        if cell.id in self.to_define:
             self.kernel.run(watch.FORGET.format(names=self.to_define[cell.id]), 10, ignore, silent=True)
 
     def fails(self, nonsense):
@@ -169,13 +170,27 @@ def needed(cells):
     wanted, ids = set(), set()
     for cell in reversed(cells):
         try:
-            made, taken = watch.made_and_taken(parsed(cell.source))
+            made, taken = names_of(parsed(cell.source))
         except (SyntaxError, ValueError, RecursionError):  # it may use anything; IPython can read the course's own
             made, taken = None, {"*"} if is_students(cell) else set()
         if "nbgrader" in cell.metadata or is_students(cell) or made is None or made & wanted or "*" in wanted:
             ids.add(cell.id)
             wanted |= taken
     return ids
+
+
+def names_of(tree):
+    """A syntax tree -> (the names that it makes for other cells, the names that it may take from them).
+
+    What a function calls its own is neither: `weights` in a student's method is not the `weights` of a picture above.
+    """
+    tables = [symtable.symtable(ast.unparse(tree), "cell", "exec")]
+    for table in tables:
+        tables += table.get_children()
+    symbols = [(symbol, table is tables[0]) for table in tables for symbol in table.get_symbols()]
+    made = {s.get_name() for s, outside in symbols
+            if (outside or s.is_declared_global()) and (s.is_assigned() or s.is_imported())}
+    return made, {s.get_name() for s, outside in symbols if (outside or s.is_global()) and s.is_referenced()}
 
 
 def is_test(cell):

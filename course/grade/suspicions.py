@@ -6,11 +6,9 @@ the place of one, or to change what "equal" means. So what is usual is listed he
 """
 import ast
 import builtins
-import contextlib
 import re
 import sys
 
-from course.grade.watch import made_and_taken
 from course.magics import parsed
 
 LIBRARIES = re.compile(
@@ -67,26 +65,7 @@ def suspicions(sources, known=None, stand_ins=()):
         for reason, what in sorted(found):
             reasons.setdefault(reason, []).append(what if len(what) <= LONGEST else what[:LONGEST] + "...")
         flags += [f"{cell}: it {reason} ({', '.join(whats[:8])})" for reason, whats in reasons.items()]
-    return flags + [flag for name in stand_ins for flag in borrowed(name, trees, modules)]
-
-
-def borrowed(name, trees, modules):
-    """Flags for answers made of what the course's stand-in for `name` gave when it was called in another cell.
-
-    A name that occurs together with such a call, or with a name that does, may hold what came of it.
-    """
-    cells, holding, before = {}, {name}, set()
-    for cell, tree in trees.items():
-        with contextlib.suppress(RecursionError):  # the scan has told of it
-            cells[cell] = made_and_taken(tree)
-    while holding != before:
-        before = set(holding)
-        for made, taken in cells.values():
-            if name not in made and holding & (made | taken):
-                holding |= {one for one in made | taken if one not in modules and not hasattr(builtins, one)}
-    return [f"{cell}: it builds on what the course's stand-in gave ({', '.join(found)})"
-            for cell, (made, taken) in cells.items()
-            if name in made and (found := sorted(holding & taken - {name}))]
+    return flags
 
 
 def modules_in(tree):

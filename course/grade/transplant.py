@@ -11,8 +11,8 @@ import nbformat
 from course.answers import find, kind, names_of, plain
 from course.build import source_notebook
 from course.grade.suspicions import suspicions
-from course.grade.watch import made_and_taken, used_by
-from course.magics import parsed, plain_python
+from course.grade.watch import used_by
+from course.magics import plain_python
 from course.stubs import clear
 
 
@@ -65,8 +65,6 @@ def transplant(submitted, phase):
         if cell.id in solutions or cell.metadata.get("own"):
             sources[cell.id], cell.source = cell.source, plain_python(cell.source)
     to_define = set().union(*book.metadata["to_define"].values())
-    for cell, source in sources.items():  # a cell of the student's own that defines an answer
-        book.metadata["to_define"].setdefault(cell, sorted(to_define & made_by(source)))
     flags = suspicions(sources, course, stand_ins=to_define & stand_ins(known.values()))
     return book, notes, flags
 
@@ -74,14 +72,6 @@ def transplant(submitted, phase):
 def stand_ins(sources):
     """The names that the course's cells get from `parts.get`."""
     return {name for source in sources for name in re.findall(r"^(\w+) = parts\.get\(", source, re.MULTILINE)}
-
-
-def made_by(source):
-    """The names that a student's cell makes; none if it is not Python."""
-    try:
-        return made_and_taken(parsed(source))[0]
-    except (ValueError, RecursionError):
-        return set()
 
 
 def own_cells(theirs, used, book):

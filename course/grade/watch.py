@@ -5,7 +5,6 @@ changes means that somebody put something else there. `canary` calls a check wit
 a flag for a person to look at, never a zero: whoever shares an interpreter with the tests can also lie to these.
 """
 import ast
-import symtable
 
 LOOK = """
 def _look(used):
@@ -68,20 +67,6 @@ def used_by(tests, answers):
     names -= {node.arg for node in everything if isinstance(node, ast.arg)}
     names -= {node.id for node in everything if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
     return sorted(names)
-
-
-def made_and_taken(tree):
-    """A syntax tree -> (the names that it makes for other cells, the names that it may take from them).
-
-    What a function calls its own is neither: `weights` in a student's method is not the `weights` of a picture above.
-    """
-    tables = [symtable.symtable(ast.unparse(tree), "cell", "exec")]
-    for table in tables:
-        tables += table.get_children()
-    symbols = [(symbol, table is tables[0]) for table in tables for symbol in table.get_symbols()]
-    made = {s.get_name() for s, outside in symbols
-            if (outside or s.is_declared_global()) and (s.is_assigned() or s.is_imported())}
-    return made, {s.get_name() for s, outside in symbols if (outside or s.is_global()) and s.is_referenced()}
 
 
 def canary(test):
