@@ -28,9 +28,9 @@ class Reshuffled:
     def __len__(self):
         return len(self.epochs[0])
 
-    def __iter__(self):
+    def __iter__(self):  # an epoch starts with its first batch: tqdm asks for an iterator more than once
         self.started += 1
-        return iter(self.epochs[(self.started - 1) % len(self.epochs)])
+        yield from self.epochs[(self.started - 1) % len(self.epochs)]
 
 
 def set_up(c):

@@ -44,6 +44,24 @@ def _():
     return train
 
 
+@right("a progress bar")
+def _():
+    from tqdm.auto import tqdm  # asks the loader for two iterators
+
+    def train(model, train_loader, val_loader, optimizer, epochs, scheduler=None, on_step=None):
+        losses, val_losses = [], []
+        for _ in range(epochs):
+            for batch in tqdm(train_loader):
+                losses.append(train_step(model, batch, optimizer))
+                if scheduler is not None:
+                    scheduler.step()
+                if on_step is not None:
+                    on_step(len(losses) - 1, losses[-1])
+            val_losses.append(evaluate(model, val_loader))
+        return {"train_loss": losses, "val_loss": val_losses}
+    return train
+
+
 @right("everything written out, without train_step and evaluate")
 def _():
     def loss_of(model, x, y, reduction):
