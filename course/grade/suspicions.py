@@ -12,7 +12,7 @@ import sys
 from course.magics import parsed
 
 LIBRARIES = re.compile(
-    r"torch(\.nn(\.(functional|init|utils(\.rnn)?))?|\.optim(\.lr_scheduler)?|\.utils(\.data)?|\.autograd|\.amp)?"
+    r"torch(\.random|\.nn(\.(functional|init|parameter|utils(\.rnn)?))?|\.optim(\.lr_scheduler)?|\.utils(\.data)?|\.autograd|\.amp)?"
     r"|numpy(\.random|\.linalg|\.lib\.stride_tricks)?|matplotlib(\.(pyplot|ticker|colors|cm))?|math|cmath|random|re"
     r"|string|time|datetime|copy|typing|dataclasses|collections(\.abc)?|itertools|functools|contextlib|textwrap"
     r"|statistics|fractions|decimal|numbers|heapq|bisect|unicodedata|enum|abc|json|pprint|tqdm(\.(auto|notebook))?"
@@ -21,7 +21,8 @@ TESTS_USE = {"torch": "torch", "nn": "torch.nn", "F": "torch.nn.functional", "ma
 GIVEN = {"sys", "os", "subprocess", "pathlib"}  # the notebooks' first cells import these, for themselves
 DUNDERS = {f"__{name}__" for name in (
     "init", "call", "len", "repr", "str", "getitem", "iter", "next", "enter", "exit", "post_init", "name", "doc",
-    "version", "main", "all", "file", "contains", "add", "mul", "matmul", "sub", "neg", "class")}
+    "version", "main", "all", "file", "contains", "add", "radd", "mul", "rmul", "truediv", "matmul", "sub", "neg",
+    "setitem", "slots", "class")}
 REACHING = {  # as names of their own; x.compile() is another thing
     "exec", "eval", "compile", "open", "breakpoint", "getattr", "setattr", "delattr", "globals", "locals", "vars",
     "memoryview", "In", "Out", "exit", "quit"}
@@ -29,10 +30,11 @@ PEEKING = {  # as a name or an attribute of whatever
     "get_ipython", "InteractiveShell", "tb_frame", "f_back", "f_globals", "f_locals", "f_code", "gi_frame", "cr_frame",
     "ag_frame", "ast_transformers", "input_transformers_post", "user_ns", "displayhook", "excepthook", "settrace",
     "setprofile", "currentframe", "Formatter", "get_field", "update_wrapper", "get_type_hints", "ForwardRef",
-    "singledispatch", "singledispatchmethod", "make_dataclass", "runstring", "rundocs", "bltns", "oracle"}
+    "singledispatch", "singledispatchmethod", "make_dataclass", "runstring", "rundocs", "bltns", "oracle",
+    "barry_as_FLUFL"}
 PARTS_OF_LIBRARIES = {  # modules that are reached through another one
     "hub", "jit", "fx", "library", "overrides", "package", "ops", "serialization", "multiprocessing", "distributed",
-    "ctypeslib", "f2py", "parts", "stdlib_re"} | set(sys.stdlib_module_names)
+    "ctypeslib", "f2py", "parts", "stdlib_re"} | {m for m in sys.stdlib_module_names if not LIBRARIES.fullmatch(m)}
 NOT_MODULES = {"array", "select", "trace", "signal", "profile"}  # torch.select is a function, not Python's module
 FUNCTIONS = {"torch.load", "numpy.load", "numpy.memmap", "numpy.testing.measure", "numpy.lib.stride_tricks.as_strided"}
 OWN = {"_modules", "_parameters", "_buffers"}  # of the student's own layers
@@ -275,8 +277,8 @@ class Scan(ast.NodeVisitor):
 
     def visit_Constant(self, node):
         if isinstance(node.value, str):
-            for name in re.findall(r"__\w+__", node.value):
-                if unusual(name):
+            for name in re.findall(r"__\w+__|\b\w+_frame\b|\bf_\w+", node.value):
+                if unusual(name) or name in PEEKING:
                     self.says("looks into the running program", name)
 
     def visit_async(self, node):

@@ -27,6 +27,10 @@ from torch import nn, Tensor
 from torch.utils.data import Dataset, DataLoader
 from functools import partial, wraps
 from dataclasses import dataclass
+from time import time as now
+from datetime import datetime
+from torch.nn.parameter import Parameter
+import time, random
 from helpers import checks, data, plots
 F = torch.nn.functional
 torch.backends.cudnn.deterministic = True
@@ -37,7 +41,9 @@ for _i in range(3): print(_i)
 checks.todo_4(TwoLayerNet)
 torch.softmax?
 %timeit model(x)
+started = time.time(), datetime.now(), random.random(), copy.copy(x), np.copy(x), np.random.random(3)
 class Net(nn.Module):
+    __slots__ = ()
     def __init__(self):
         for name in "qkv":
             setattr(self, f"{name}_proj", nn.Linear(1, 1))
@@ -78,6 +84,7 @@ def test_ordinary_code_raises_no_flag():
     ("get = parts.get", "parts.get"), ("from helpers import parts", "parts"), ("checks.engine", "engine"),
     ("import helpers.checks.engine", "engine"), ("!ls\rimport os", "os"), ("x = 1\nimport os", "os"),
     ("\uff47etattr(f, n)", "getattr"), ("async def f(): pass", "async"), ("nn.Module._call_impl", "_call_impl"),
+    ("'{0.gi_frame.f_back}'.format(f)", "gi_frame"), ("from __future__ import barry_as_FLUFL", "barry"),
     ("torch.optim.optimizer.register_optimizer_step_post_hook(f)", "register_optimizer"),
 ])
 def test_what_can_deceive_a_test_raises_a_flag(code, names):
