@@ -313,9 +313,10 @@ def be_nursery(channel):
     """Their end: load everything, then fork a kernel for each request, until the grader goes away."""
     import ipykernel.ipkernel  # loaded here, so that the forks need not
     import ipykernel.kernelapp  # noqa: F401
-    import torch  # noqa: F401
+    import torch
 
     from helpers import checks, parts, plots, training, widgets  # noqa: F401
+    torch.ones(2, 2, device="meta").tril()  # the test of TODO 21 asks for it, and then much of PyTorch is loaded
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the children
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     ours = socket.socket(fileno=channel)
