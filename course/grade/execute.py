@@ -5,7 +5,7 @@ A cell that ends its kernel, or never ends, costs that cell: the next one gets a
 ran again. What every cell came to stands in the notebook's metadata, under "grading":
 
     {"cells": {"test-11": {"status": "ok" | "error" | "stuck" | "ended" | "not run" | "not needed", "seconds": 0.12}},
-     "changed": ["torch.allclose"], "seconds": 3.1}
+     "changed": ["torch.allclose"], "odd": ["test-8: the course's own sinusoidal_table did the work"], "seconds": 3.1}
 
 The course's cells for looking and playing run only where an answer or a test uses a name that they make.
 """
@@ -23,6 +23,7 @@ import time
 import nbformat
 from nbformat.v4 import output_from_msg
 
+from course.build import todo_numbers
 from course.grade import watch
 from course.grade.sandbox import Kernel, KernelGone, SandboxError
 from course.magics import parsed
@@ -63,10 +64,10 @@ class Run:
     def __init__(self, book, limits, seed):
         self.cells = [cell for cell in book.cells if cell.cell_type == "code"]
         self.limits, self.seed = limits, seed
-        self.kernel, self.baseline, self.changed = None, None, set()
+        self.kernel, self.baseline, self.changed, self.odd = None, None, set(), set()
         self.outcomes = {}  # id of a cell -> its entry in the findings
         self.needed, self.used = needed(self.cells), book.metadata.get("tests_use", [])
-        self.to_define = book.metadata.get("to_define", {})
+        self.to_define, self.lent = book.metadata.get("to_define", {}), set(book.metadata.get("lent", []))
         self.started, self.room = time.monotonic(), 10 * limits.output
 
     def all(self):
@@ -93,19 +94,42 @@ class Run:
                 self.close()
             self.outcomes[cell.id] = {"status": status, "seconds": round(time.monotonic() - before, 3)}
 
-    def ready(self, number):
-        """A kernel in which the cells before this one ran, but for tests and those that ended or never did."""
+        for number, cell in enumerate(self.cells):
+            if is_test(cell) and self.outcomes[cell.id]["status"] == "ok" and self.lent & set(self.asked_of(cell)):
+                self.alone(number)
+
+    def ready(self, number, lent=True):
+        """A kernel in which the cells before this one ran, but for tests and those that ended or never did.
+
+        lent: whether they found the course's stand-ins for what the test in this cell asks for
+        """
         if self.kernel is not None:
             return
         self.kernel = self.start()
-        self.kernel.run(f"import os, random\nos.environ['TINYLLM_CHECK_SEED'] = '{self.seed}'\n"
-                        f"random.seed({self.seed})",
-                        30, ignore, silent=True, store_history=False)
+        self.silently(f"import os, random\nos.environ['TINYLLM_CHECK_SEED'] = '{self.seed}'\nrandom.seed({self.seed})")
         for cell in self.cells[:number]:
+            if not lent:
+                self.silently(watch.LEND_NOTHING.format(names=self.asked_of(self.cells[number])))
             if not is_test(cell) and self.outcomes[cell.id]["status"] in ("ok", "error"):
                 self.one(cell, ignore)
             else:
                 self.forget_stand_ins(cell)
+
+    def alone(self, number):
+        """A test that passed, once more, where nothing that it asks for was ever there: does it still pass?
+
+        A student may have kept what the course's stand-in once gave.
+        """
+        cell, before = self.cells[number], (set(self.odd), set(self.changed))
+        self.close()
+        try:
+            self.ready(number, lent=False)
+            passes = self.one(cell, ignore) == "ok"
+        except (TimeoutError, KernelGone):
+            passes = False
+        self.odd, self.changed = before  # what else there is to see was seen the first time
+        if not passes:
+            self.odd.add(f"{cell.id}: it does not pass without the course's own answer")
 
     def start(self):
         """A kernel. Nothing of the student's has run in it: where none starts, that is never the student's fault."""
@@ -116,47 +140,67 @@ class Run:
 
     def one(self, cell, say):
         """Run one cell in the present kernel -> "ok" or "error"."""
-        theirs = is_students(cell)
-        if theirs and self.baseline is None:
-            self.baseline = self.look()
+        if is_students(cell):
+            seen = self.look()
+            self.baseline = {**seen, **(self.baseline or {})}  # a name that the course has made since is new in it
         self.forget_stand_ins(cell)
+        if is_test(cell):
+            self.silently(watch.TRACK.format(names=self.asked_of(cell), todo=number_of(cell)))
         reply = self.kernel.run(cell.source, min(self.limits.cell_seconds, self.left()), say, stop_on_error=False)
+        ok = reply.get("status") == "ok"
         if say is not ignore:
             cell.execution_count = len(self.outcomes) + 1
-        if theirs or is_test(cell):
+        if is_students(cell) and ok and not readable(cell.source):
+            self.odd.add(f"{cell.id}: it ran, though no scan can read it")
+        if is_test(cell):
+            helped = self.silently(answer="_tracked()")
+            if ok:
+                who = ["something that nobody could watch"] if helped is None else helped
+                self.odd.update(f"{cell.id}: {one} did the work" for one in who)
+        if is_students(cell) or is_test(cell):
             self.changed.update(watch.differences(self.baseline or {}, self.look()))
-        if is_test(cell) and reply.get("status") == "ok" and not self.fails(watch.canary(cell.source)):
+        if is_test(cell) and ok and not self.fails_on_nonsense(cell):
             self.changed.add(f"the check of {cell.id}")
-        return "ok" if reply.get("status") == "ok" else "error"
+        return "ok" if ok else "error"
+
+    def asked_of(self, test):
+        """The names that a test's answer defines."""
+        return next((names for answer, names in self.to_define.items()
+                     if number_of(test) in todo_numbers(answer.removeprefix("todo-"))), [])
 
     def forget_stand_ins(self, cell):
         """Before an answer's cell: what it is to define is not there, and is not for it to use."""
         if cell.id in self.to_define:
-            self.kernel.run(watch.FORGET.format(names=self.to_define[cell.id]), 10, ignore, silent=True)
+            self.silently(watch.FORGET.format(names=self.to_define[cell.id]))
 
-    def fails(self, nonsense):
-        """Whether code that must fail does."""
-        reply = self.kernel.run(nonsense, min(self.limits.cell_seconds, self.left()), ignore, store_history=False,
-                                stop_on_error=False) if nonsense else {"ename": "AssertionError"}
-        return reply.get("ename") == "AssertionError"
+    def fails_on_nonsense(self, cell):
+        """Whether the same test fails when nonsense stands in the answer's place."""
+        self.silently(watch.NONSENSE.format(names=self.asked_of(cell)))
+        reply = self.kernel.run(cell.source, min(self.limits.cell_seconds, self.left()), ignore, stop_on_error=False)
+        self.silently(watch.AND_BACK)
+        return reply.get("status") == "error"
 
     def look(self):
         """The watch's answer: {name: number}. Empty if it gave none."""
-        reply = self.kernel.run(watch.LOOK, 10, ignore, silent=True, store_history=False,
-                                user_expressions={"seen": f"_look({self.used})"})
-        try:
-            answer = reply["user_expressions"]["seen"]["data"]["text/plain"]
-            seen = ast.literal_eval(answer) if len(answer) < 20_000 else None
-        except Exception:  # an answer that a student's code has made up
-            return {}
+        seen = self.silently(watch.LOOK, f"_look({self.used})")
         return seen if isinstance(seen, dict) else {}
+
+    def silently(self, code="", answer=None):
+        """Run the grader's own code -> what the expression `answer` gives, or None."""
+        reply = self.kernel.run(code, 30, ignore, silent=True, store_history=False,
+                                user_expressions={"answer": answer} if answer else {})
+        try:
+            said = reply["user_expressions"]["answer"]["data"]["text/plain"]
+            return ast.literal_eval(said) if len(said) < 20_000 else None
+        except Exception:
+            return None
 
     def left(self):
         """Seconds that this submission still has."""
         return self.limits.seconds - (time.monotonic() - self.started)
 
     def findings(self):
-        return {"cells": self.outcomes, "changed": sorted(self.changed),
+        return {"cells": self.outcomes, "changed": sorted(self.changed), "odd": sorted(self.odd),
                 "seconds": round(time.monotonic() - self.started, 2)}
 
     def close(self):
@@ -195,6 +239,20 @@ def names_of(tree):
 
 def is_test(cell):
     return bool(cell.metadata.get("nbgrader", {}).get("grade"))
+
+
+def number_of(test):
+    """The number of a test's TODO."""
+    return int(test.id.removeprefix("test-"))
+
+
+def readable(source):
+    """Whether it is the Python that the scan of suspicions reads."""
+    try:
+        parsed(source)
+    except ValueError:
+        return False
+    return True
 
 
 def is_students(cell):

@@ -42,6 +42,7 @@ def main(settings):
         ignore_cwd=True)  # no file that a cell writes is ever a module
     app.config.Session.key = settings["key"].encode()
     app.config.HistoryManager.enabled = False
+    app.config.InteractiveShell.automagic = False  # `time x = 3` is not Python, and no scan reads it
     app.initialize([])
     app.session.pack = packed
     app.start()

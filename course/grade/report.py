@@ -58,7 +58,8 @@ def row_of(submission, failure, book, grades):
     row["score"] = sum(grade.score for grade in scores.values()) - row["penalty"]
     row["most"] = sum(grade.most for grade in scores.values())
     row["notes"], row["seconds"] = said.get("notes", {}), ran.get("seconds")
-    row["flags"] = said.get("flags", []) + [f"{name} was replaced while it ran" for name in ran.get("changed", [])]
+    row["flags"] = [*said.get("flags", []), *ran.get("odd", []),
+                    *(f"{name} was replaced while it ran" for name in ran.get("changed", []))]
     row["late"] = submission.late or late
     broken = {name: cell["status"] for name, cell in ran.get("cells", {}).items()
               if cell["status"] in ("stuck", "ended", "not run")}

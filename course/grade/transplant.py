@@ -65,7 +65,8 @@ def transplant(submitted, phase):
         if cell.id in solutions or cell.metadata.get("own"):
             sources[cell.id], cell.source = cell.source, plain_python(cell.source)
     to_define = set().union(*book.metadata["to_define"].values())
-    flags = suspicions(sources, course, stand_ins=to_define & stand_ins(known.values()))
+    book.metadata["lent"] = sorted(to_define & stand_ins(known.values()))
+    flags = suspicions(sources, course, stand_ins=book.metadata["lent"])
     return book, notes, flags
 
 

@@ -87,6 +87,9 @@ def raised(mistakes, case, wrong):
     raise wrong
 
 
+asleep = False  # the grader of a class wakes the checks for their tests alone: a check lends out pieces of the course
+
+
 def check(todo, *, pieces=None, forbids=()):
     """Make the public `todo_N(*answers, seed=None, quiet=False)` out of `function(trial, *answers)`.
 
@@ -99,6 +102,8 @@ def check(todo, *, pieces=None, forbids=()):
 
     def decorate(function):
         def public(*answers, seed=None, quiet=False):
+            if asleep:
+                return
             theirs = guard.mend()  # first of all: until then not even isinstance can be trusted
             try:
                 seed = guard.fresh_seed() if seed is None else seed
@@ -127,7 +132,7 @@ def check(todo, *, pieces=None, forbids=()):
 
         public.__name__ = public.__qualname__ = f"todo_{todo}"
         public.__doc__, public.__module__ = function.__doc__, function.__module__
-        public.todo = todo
+        public.todo, public.forbids = todo, forbids
         return public
     return decorate
 
