@@ -7,7 +7,7 @@ report.
                     magics.py takes out IPython's own lines
     execute.py      bytes of a notebook -> bytes of the notebook with its outputs; pure, so any Executor can run it
     workers.py      the Executors: processes of this machine, or a Dask cluster
-    sandbox.py      the kernel it runs in; kernel.py is what is inside; watch.py looks for replaced functions
+    sandbox.py      the kernel it runs in, kernel.py; inside.py watches there, and watch.py hears what it has seen
     steps.py        the same steps for nbgrader's own `autograde`, and strict scoring
     gradebook.py    nbgrader's gradebook and folders
     report.py       grades.csv and report.html; summary.py, the class as a whole; feedback.py, a page for each student;

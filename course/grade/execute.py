@@ -106,10 +106,11 @@ class Run:
         if self.kernel is not None:
             return
         self.kernel = self.start()
-        self.silently(f"import os, random\nos.environ['TINYLLM_CHECK_SEED'] = '{self.seed}'\nrandom.seed({self.seed})")
+        self.kernel.run(f"import os, random\nos.environ['TINYLLM_CHECK_SEED'] = '{self.seed}'\n"
+                        f"random.seed({self.seed})", 30, ignore, silent=True, store_history=False)
         for cell in self.cells[:number]:
             if not lent:
-                self.silently(watch.LEND_NOTHING.format(names=self.asked_of(self.cells[number])))
+                self.ask(f"_lend_nothing({self.asked_of(self.cells[number])})")
             if not is_test(cell) and self.outcomes[cell.id]["status"] in ("ok", "error"):
                 self.one(cell, ignore)
             else:
@@ -145,7 +146,7 @@ class Run:
             self.baseline = {**seen, **(self.baseline or {})}  # a name that the course has made since is new in it
         self.forget_stand_ins(cell)
         if is_test(cell):
-            self.silently(watch.TRACK.format(names=self.asked_of(cell), todo=number_of(cell)))
+            self.ask(f"_follow({self.asked_of(cell)}, {number_of(cell)})")
         reply = self.kernel.run(cell.source, min(self.limits.cell_seconds, self.left()), say, stop_on_error=False)
         ok = reply.get("status") == "ok"
         if say is not ignore:
@@ -153,9 +154,9 @@ class Run:
         if is_students(cell) and ok and not readable(cell.source):
             self.odd.add(f"{cell.id}: it ran, though no scan can read it")
         if is_test(cell):
-            helped = self.silently(answer="_tracked()")
+            who = self.ask("_followed()")
             if ok:
-                who = ["something that nobody could watch"] if helped is None else helped
+                who = who if isinstance(who, list) else ["something that nobody could follow"]
                 self.odd.update(f"{cell.id}: {one} did the work" for one in who)
         if is_students(cell) or is_test(cell):
             self.changed.update(watch.differences(self.baseline or {}, self.look()))
@@ -171,28 +172,28 @@ class Run:
     def forget_stand_ins(self, cell):
         """Before an answer's cell: what it is to define is not there, and is not for it to use."""
         if cell.id in self.to_define:
-            self.silently(watch.FORGET.format(names=self.to_define[cell.id]))
+            self.ask(f"_forget({self.to_define[cell.id]})")
 
     def fails_on_nonsense(self, cell):
         """Whether the same test fails when nonsense stands in the answer's place."""
-        self.silently(watch.NONSENSE.format(names=self.asked_of(cell)))
+        self.ask(f"_put_nonsense({self.asked_of(cell)})")
         reply = self.kernel.run(cell.source, min(self.limits.cell_seconds, self.left()), ignore, stop_on_error=False)
-        self.silently(watch.AND_BACK)
+        self.ask("_put_back()")
         return reply.get("status") == "error"
 
     def look(self):
         """The watch's answer: {name: number}. Empty if it gave none."""
-        seen = self.silently(watch.LOOK, f"_look({self.used})")
+        seen = self.ask(f"_look({self.used})")
         return seen if isinstance(seen, dict) else {}
 
-    def silently(self, code="", answer=None):
-        """Run the grader's own code -> what the expression `answer` gives, or None."""
-        reply = self.kernel.run(code, 30, ignore, silent=True, store_history=False,
-                                user_expressions={"answer": answer} if answer else {})
+    def ask(self, question):
+        """What a call of one of inside.py's functions gives in the kernel; None where it is not data."""
+        reply = self.kernel.run(watch.INSIDE, 30, ignore, silent=True, store_history=False,
+                                user_expressions={"answer": question})
         try:
             said = reply["user_expressions"]["answer"]["data"]["text/plain"]
             return ast.literal_eval(said) if len(said) < 20_000 else None
-        except Exception:
+        except Exception:  # an answer that a student's code has made up
             return None
 
     def left(self):
