@@ -39,7 +39,7 @@ class Limits:
     """What one submission may use."""
     seconds: int = 300  # for all its cells
     cell_seconds: int = 60
-    memory: int = 4 * 2**30  # bytes of address space; PyTorch alone takes 0.6 GB of it
+    memory: int = 3 * 2**30  # bytes of address space, beside what PyTorch takes
     output: int = 200_000  # characters that are kept of one cell's output, and of all ten times as many
     fast: bool = False  # fork the kernel from a process that has PyTorch loaded
     unsafe: bool = False  # no sandbox at all

@@ -1,6 +1,6 @@
 """Inside the sandbox: a Jupyter kernel that gives up, before the first line of a student's code, whatever it could
-do harm with. This file is all of the course's grading that a sandbox contains; it uses Python's own library and
-Jupyter's.
+do harm with. This file is all of the course's grading that a sandbox contains; it uses Python's own library, Jupyter's
+kernel and PyTorch.
 
 `course/grade/sandbox.py` starts it (`python -I kernel.py JSON`), or forks it from a process that has PyTorch loaded.
 """
@@ -33,6 +33,7 @@ def main(settings):
     os.makedirs(HERE if settings["sandboxed"] else settings["folder"], exist_ok=True)
     os.chdir(HERE if settings["sandboxed"] else settings["folder"])
     sys.argv = ["ipykernel"]
+    import torch  # noqa: F401  before the limits: what it takes itself is no student's
     from ipykernel.kernelapp import IPKernelApp
     if settings["sandboxed"]:
         confine(settings["memory"], settings["seconds"])
@@ -55,9 +56,14 @@ def packed(message):
 
 
 def confine(memory, seconds):
-    """Limits that hold for the rest of this process' life, and cannot be raised again."""
+    """Limits that hold for the rest of this process' life, and cannot be raised again.
+
+    memory: bytes of address space beside what is taken already, which is 1 GB, or 4 with PyTorch for CUDA
+    """
     import resource  # here and not above: Windows has none, and `course build` reads nbgrader_config.py there, too
 
+    with open("/proc/self/statm") as file:  # in pages
+        memory += int(file.read().split()[0]) * resource.getpagesize()
     limits = {
         resource.RLIMIT_AS: memory, resource.RLIMIT_CORE: 0, resource.RLIMIT_FSIZE: 2**28, resource.RLIMIT_NOFILE: 256,
         resource.RLIMIT_CPU: 2 * seconds,

@@ -283,7 +283,8 @@ class Nursery:
         with theirs:
             self.process = subprocess.Popen([sys.executable, "-I", "-c", "from course.grade.sandbox import be_nursery; "
                                              f"be_nursery({theirs.fileno()})"], pass_fds=[theirs.fileno()],
-                                            env=environment(), stdin=subprocess.DEVNULL)
+                                            env={**environment(), "MPLCONFIGDIR": font_cache()},
+                                            stdin=subprocess.DEVNULL)
         self.ours, self.one_at_a_time = ours, threading.Lock()  # a Dask worker has several threads
         self.ours.settimeout(2 * START)
         self.ours.recv(1)  # everything is loaded

@@ -90,6 +90,7 @@ def test_nothing_outside_can_be_reached(fast, tmp_path):
         try:
             with Kernel(Limits(fast=fast)) as kernel:
                 assert said_by(kernel, TRY.format(attempts=attempts)) == f"{len(attempts)} tried\n"
+                assert said_by(kernel, "print(len(bytearray(2 * 2**30)))") == f"{2 * 2**30}\n"  # an honest one may
                 before = os.stat("/dev/full").st_mode
                 said_by(kernel, "import os; os.chmod('/dev/full', 0o600); os.fchmod(os.open('/dev/full', 2), 0o600)")
                 after = os.stat("/dev/full").st_mode
