@@ -1,14 +1,14 @@
 """python3 -m course bands: measure which validation losses are normal, for data/normal_losses.json.
 
 The notebook tells a learner with it whether a loss is normal: it depends on how many characters a run has had the time
-to read. Runs of some lengths with tiny Shakespeare, each with several seeds; half an hour on two cores. It can be
+to read. Runs of some lengths with tiny Shakespeare, each with several seeds; an hour on two cores. It can be
 stopped and goes on where it was; delete the file to measure everything again.
 """
 import argparse
 import json
 import os
 
-LENGTHS = {"quick": (250_000, 1_000_000, 3_000_000), "cpu": (500_000, 1_500_000, 5_000_000)}  # characters
+LENGTHS = {"quick": (250_000, 1_000_000, 3_000_000), "cpu": (500_000, 1_500_000, 5_000_000, 10_000_000)}  # characters
 SEEDS = 3
 
 
