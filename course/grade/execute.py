@@ -107,10 +107,10 @@ class Run:
             return
         self.kernel = self.start()
         self.kernel.run(f"import os, random\nos.environ['TINYLLM_CHECK_SEED'] = '{self.seed}'\n"
-                        f"random.seed({self.seed})", 30, ignore, silent=True, store_history=False)
+                        f"random.seed({self.seed})\n{watch.MAKE}", 30, ignore, silent=True, store_history=False)
         for cell in self.cells[:number]:
             if not lent:
-                self.ask(f"_lend_nothing({self.asked_of(self.cells[number])})")
+                self.ask(f"lend_nothing({self.asked_of(self.cells[number])})")
             if not is_test(cell) and self.outcomes[cell.id]["status"] in ("ok", "error"):
                 self.one(cell, ignore)
             else:
@@ -146,7 +146,7 @@ class Run:
             self.baseline = {**seen, **(self.baseline or {})}  # a name that the course has made since is new in it
         self.forget_stand_ins(cell)
         if is_test(cell):
-            self.ask(f"_follow({self.asked_of(cell)}, {number_of(cell)})")
+            self.ask(f"follow({self.asked_of(cell)}, {number_of(cell)}, {checks_in(cell)})")
         reply = self.kernel.run(cell.source, min(self.limits.cell_seconds, self.left()), say, stop_on_error=False)
         ok = reply.get("status") == "ok"
         if say is not ignore:
@@ -154,7 +154,7 @@ class Run:
         if is_students(cell) and ok and not readable(cell.source):
             self.odd.add(f"{cell.id}: it ran, though no scan can read it")
         if is_test(cell):
-            who = self.ask("_followed()")
+            who = self.ask("followed()")
             if ok:
                 who = who if isinstance(who, list) else ["something that nobody could follow"]
                 self.odd.update(f"{cell.id}: {one} did the work" for one in who)
@@ -172,24 +172,24 @@ class Run:
     def forget_stand_ins(self, cell):
         """Before an answer's cell: what it is to define is not there, and is not for it to use."""
         if cell.id in self.to_define:
-            self.ask(f"_forget({self.to_define[cell.id]})")
+            self.ask(f"forget({self.to_define[cell.id]})")
 
     def fails_on_nonsense(self, cell):
         """Whether the same test fails when nonsense stands in the answer's place."""
-        self.ask(f"_put_nonsense({self.asked_of(cell)})")
+        self.ask(f"put_nonsense({self.asked_of(cell)}, {checks_in(cell)})")
         reply = self.kernel.run(cell.source, min(self.limits.cell_seconds, self.left()), ignore, stop_on_error=False)
-        self.ask("_put_back()")
+        self.ask("put_back()")
         return reply.get("status") == "error"
 
     def look(self):
         """The watch's answer: {name: number}. Empty if it gave none."""
-        seen = self.ask(f"_look({self.used})")
+        seen = self.ask(f"look({self.used})")
         return seen if isinstance(seen, dict) else {}
 
     def ask(self, question):
         """What a call of one of inside.py's functions gives in the kernel; None where it is not data."""
-        reply = self.kernel.run(watch.INSIDE, 30, ignore, silent=True, store_history=False,
-                                user_expressions={"answer": question})
+        reply = self.kernel.run("", 30, ignore, silent=True, store_history=False,
+                                user_expressions={"answer": watch.ASK.format(question)})
         try:
             said = reply["user_expressions"]["answer"]["data"]["text/plain"]
             return ast.literal_eval(said) if len(said) < 20_000 else None
@@ -245,6 +245,11 @@ def is_test(cell):
 def number_of(test):
     """The number of a test's TODO."""
     return int(test.id.removeprefix("test-"))
+
+
+def checks_in(test):
+    """The numbers of the checks that a test calls."""
+    return [int(number) for number in re.findall(r"\bchecks\.todo_(\d+)\b", test.source)]
 
 
 def readable(source):

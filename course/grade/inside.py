@@ -1,22 +1,42 @@
-"""What runs inside a student's kernel beside the student's code, sent there as text, anew for each use.
+"""What runs inside a student's kernel beside the student's code: a module of its own, made before the first cell.
 
-`_look`, before a student's cell and after it, answers with one number for each thing that the tests rely on; a number
-that changes means that somebody put something else there. `_follow` and `_followed` say in whose code the answer was
+`look`, before a student's cell and after it, answers with one number for each thing that the tests rely on; a number
+that changes means that somebody put something else there. `follow` and `followed` say in whose code the answer was
 found while a test ran: the course has an answer to each TODO, too, and PyTorch has many, and these are not the
-student's. `_put_nonsense` puts nonsense in the answer's place: then the same test must fail.
+student's. `put_nonsense` puts nonsense in the answer's place: then the same test must fail.
 """
+import builtins
+import hashlib
+import sys
+import threading
+import types
+
+from IPython import get_ipython
+
+# What the course is before a student's first cell, and the answers that nonsense stands for.
+course, answers = types.SimpleNamespace(), {}
 
 
-def _look(used):
-    """{name: number} of what the tests rely on. used: the names that they use"""
-    import builtins
-    import hashlib
-    import sys
-    import threading
-    import types
-
+def remember():
+    """Once, before the first of the student's cells: later, nobody's word for it is taken."""
+    if vars(course):
+        return
     import torch
-    from IPython import get_ipython
+
+    from helpers import checks, oracle
+    course.engine, course.file, course.torch = checks.engine, oracle.__file__, torch.__path__[0]
+    course.guard = checks.guard.__file__
+    course.forbids = {check.todo: check.forbids for check in vars(checks).values() if hasattr(check, "forbids")}
+    course.oracle = dict(vars(oracle))
+    course.threads = set(threading.enumerate())
+
+
+def look(used):
+    """{name: number} of what the tests rely on. used: the names that they use"""
+    import torch
+
+    remember()
+    course.engine.awake = ()
 
     def number(thing):
         thing = getattr(thing, "__func__", thing)
@@ -34,7 +54,6 @@ def _look(used):
     def draws(callback):  # pyplot draws after each cell once it is imported
         return callback is getattr(sys.modules.get("matplotlib.pyplot"), getattr(callback, "__name__", ""), None)
 
-    _wake_checks(False)
     shell = get_ipython()
     spaces = {"torch": {key: vars(torch)[key] for key in torch.__all__}, "Python's own functions": vars(builtins)}
     for name in ("torch.nn", "torch.nn.functional", "torch.nn.init", "torch.optim", "torch.optim.lr_scheduler",
@@ -60,6 +79,8 @@ def _look(used):
     things["IPython's methods"] = [
         shell.run_cell, shell.run_code, shell.run_ast_nodes, shell.compile, shell.showtraceback,
         *methods(shell, shell.compile, shell.kernel, transformers)]
+    printers = shell.display_formatter.formatters["text/plain"]  # what is said here goes through them
+    things["IPython's printers"] = [*printers.type_printers.values(), *printers.singleton_printers.values()]
     things["the tracing"] = [sys.gettrace(), sys.getprofile(), threading.gettrace(), threading.getprofile()]
     things["the hooks"] = [sys.excepthook, sys.displayhook, sys.meta_path[0]]
     names = {**vars(builtins), **shell.user_ns}
@@ -68,101 +89,123 @@ def _look(used):
             for name, some in things.items()}
 
 
-def _wake_checks(awake):
-    """Checks run in the cells of their tests and sleep elsewhere, because they lend out the course's pieces."""
-    import sys
-    sys.modules["helpers.checks.engine"].asleep = not awake
-
-
-def _codes(thing):
-    """The code objects of a function, of a class and those it inherits from, or of what wraps them."""
-    import types
-
-    thing = getattr(thing, "__func__", getattr(thing, "fget", thing))  # static and class methods, properties
-    while hasattr(thing, "__wrapped__") or hasattr(thing, "func"):  # @torch.no_grad(), functools.partial
+def unwrapped(thing):
+    """The function or class behind a method, a property, a decorator or a functools.partial."""
+    thing = getattr(thing, "__func__", getattr(thing, "fget", thing))
+    while hasattr(thing, "__wrapped__") or hasattr(thing, "func"):
         thing = getattr(thing, "__wrapped__", None) or thing.func
+    return thing
+
+
+def codes(thing):
+    """The code objects of a function, or of a class and those it inherits from."""
+    thing = unwrapped(thing)
     if isinstance(thing, types.FunctionType):
         yield thing.__code__
     elif isinstance(thing, type):
         for kind in thing.__mro__:
             for part in vars(kind).values():
                 if not isinstance(part, type):
-                    yield from _codes(part)
+                    yield from codes(part)
 
 
-def _follow(names, todo):
-    """From now on, until `_followed`: note whose code answers. names: what the TODO asks for"""
-    import sys
-    import threading
+def of_a_cell(file):
+    return "ipykernel_" in file or file.startswith("<ipython-input")
 
-    from IPython import get_ipython
 
-    from helpers import checks, oracle
+def follow(names, todo, awake):
+    """From now on, until `followed`: note whose code answers.
 
-    forbids = getattr(getattr(checks, f"todo_{todo}", None), "forbids", ())
+    names: what the TODO asks for; awake: the numbers of the checks that the test itself calls
+    """
+    forbids = course.forbids.get(todo, ())
     parts = [part for part in forbids if isinstance(part, str)]
     layers = {kind.forward.__code__ for kind in forbids if isinstance(kind, type)}
     courses = {(code.co_name, code.co_firstlineno): name for name in names
-               for code in _codes(getattr(oracle, name, None)) if code.co_filename == oracle.__file__}
+               for code in codes(course.oracle.get(name)) if code.co_filename == course.file}
     found, test = set(), []
 
-    def of_students(frame):
-        """Whether a student's code is at work: a frame of a cell that is not the test's."""
+    def by_student(frame):
+        """Whether a student's code is at work: a frame of a cell that is not the test's, or a thread of its own."""
+        checked = threading.current_thread() is threading.main_thread()
         while frame is not None:
             file = frame.f_code.co_filename
-            if ("ipykernel_" in file or file.startswith("<ipython-input")) and file not in test:
+            if of_a_cell(file) and file not in test:
                 return True
+            checked = checked or file == course.guard  # the check's own thread
             frame = frame.f_back
-        return False
+        return not checked
 
-    def follow(frame, event, argument):
+    def on_behalf(frame):
+        """Whether a method of the course, or of PyTorch's layer, works for an object that is no such thing."""
+        code = frame.f_code
+        itself = frame.f_locals.get("self")
+        if code.co_varnames[:1] != ("self",):
+            return False
+        if code.co_filename == course.file:
+            return type(itself).__module__ != "helpers.oracle"
+        while frame is not None and frame.f_code.co_name != "_call_impl":
+            frame = frame.f_back
+        return frame is not None and frame.f_locals.get("self") is not itself
+
+    def note(frame, event, argument):
         code = frame.f_code
         if event == "c_call":
-            if parts and any(part in getattr(argument, "__name__", "") for part in parts) and of_students(frame):
+            if parts and any(part in getattr(argument, "__name__", "") for part in parts) and by_student(frame):
                 found.add(f"PyTorch's own {argument.__name__}")
         elif event != "call":
             return
-        elif code.co_filename == oracle.__file__:
+        elif code.co_filename == course.file:
             name = courses.get((code.co_name, code.co_firstlineno))
-            if name and of_students(frame.f_back):
+            if name and (by_student(frame.f_back) or on_behalf(frame)):
                 found.add(f"the course's own {name}")
-        elif not test and code.co_name == "<module>" and "ipykernel_" in code.co_filename:
+        elif not test and code.co_name == "<module>" and of_a_cell(code.co_filename):
             test.append(code.co_filename)  # the first cell that runs from here
-        elif (code in layers or any(part in code.co_name for part in parts)) and of_students(frame.f_back):
-            found.add("PyTorch's own layer" if code in layers else f"PyTorch's own {code.co_name}")
+        elif code in layers:
+            if by_student(frame.f_back) or on_behalf(frame):
+                found.add("PyTorch's own layer")
+        elif parts and code.co_filename.startswith(course.torch) and any(part in code.co_name for part in parts):
+            if by_student(frame.f_back):
+                found.add(f"PyTorch's own {code.co_name}")
 
     def ended():
-        if threading.getprofile() is not follow:
+        if threading.getprofile() is not note:
             found.add("something that stopped the watch")
         sys.setprofile(None)
         threading.setprofile(None)
         for name in names:
-            if any(code.co_filename == oracle.__file__ for code in _codes(get_ipython().user_ns.get(name))):
+            answer = unwrapped(get_ipython().user_ns.get(name))
+            files = {code.co_filename for code in codes(answer)}
+            if course.file in files:
                 found.add(f"the course's own {name}")
+            elif not any(map(of_a_cell, files)):
+                found.add(f"something that no cell defines as a function or class, called {name},")
         return sorted(found)
 
-    _wake_checks(True)
-    follow.ended = ended
-    threading.setprofile(follow)  # a check runs in a thread of its own
-    sys.setprofile(follow)
+    for thread in set(threading.enumerate()) - course.threads:
+        if type(thread).__module__.partition(".")[0] != "tqdm":  # a progress bar has one to look after it
+            found.add("a thread that began before")
+    course.engine.awake = awake
+    note.ended = ended
+    threading.setprofile(note)  # a check runs in a thread of its own
+    sys.setprofile(note)
 
 
-def _followed():
+def followed():
     """Who did the work: a list of names; it raises an error where somebody else follows now."""
-    import sys
     return sys.getprofile().ended()
 
 
-def _forget(names):
+def forget(names):
     """Before an answer's cell: the course's stand-in for it is neither the answer nor a part of it."""
+    space = get_ipython().user_ns
     for name in names:
-        if getattr(globals().get(name), "__module__", "") == "helpers.oracle":
-            del globals()[name]
+        if getattr(space.get(name), "__module__", "") == "helpers.oracle":
+            del space[name]
 
 
-def _lend_nothing(names):
+def lend_nothing(names):
     """From now on what the course lends under these names cannot be used."""
-    import sys
     parts = sys.modules.get("helpers.parts")
 
     def refuse(*inputs, **named):
@@ -173,15 +216,16 @@ def _lend_nothing(names):
         parts.get = lambda name: refuse if name in names else parts.really_get(name)
 
 
-def _put_nonsense(names):
-    """In the place of the answers."""
-    global _answers
-    _answers = {name: globals()[name] for name in names if name in globals()}
-    globals().update(dict.fromkeys(names, object))
-    _wake_checks(True)
+def put_nonsense(names, awake):
+    """In the place of the answers; the checks of the test are awake."""
+    space = get_ipython().user_ns
+    answers.clear()
+    answers.update({name: space[name] for name in names if name in space})
+    space.update(dict.fromkeys(names, object))
+    course.engine.awake = awake
 
 
-def _put_back():
+def put_back():
     """The answers, where nonsense was."""
-    globals().update(_answers)
-    _wake_checks(False)
+    get_ipython().user_ns.update(answers)
+    course.engine.awake = ()

@@ -6,15 +6,20 @@ the place of one, or to change what "equal" means. So what is usual is listed he
 """
 import ast
 import builtins
+import contextlib
+import functools
+import importlib.util
 import re
 import sys
+from pathlib import Path
 
 from course.magics import parsed
 
 LIBRARIES = re.compile(
-    r"torch(\.random|\.nn(\.(functional|init|parameter|utils(\.rnn)?))?|\.optim(\.lr_scheduler)?|\.utils(\.data)?|\.autograd|\.amp)?"
-    r"|numpy(\.random|\.linalg|\.lib\.stride_tricks)?|matplotlib(\.(pyplot|ticker|colors|cm))?|math|cmath|random|re"
-    r"|string|time|datetime|copy|typing|dataclasses|collections(\.abc)?|itertools|functools|contextlib|textwrap"
+    r"torch(\.(random|linalg|special|fft|cuda|mps|distributions|testing|func|sparse|profiler|backends(\.\w+)?)"
+    r"|\.nn(\.(functional|init|parameter|utils(\.rnn)?))?|\.optim(\.lr_scheduler)?|\.utils(\.data)?|\.autograd(\.\w+)?|\.amp)?"
+    r"|numpy(\.random|\.linalg|\.lib\.stride_tricks)?|matplotlib(\.(pyplot|ticker|colors|cm|style|patches))?|math|cmath"
+    r"|random|re|string|time|datetime|copy|typing|dataclasses|collections(\.abc)?|itertools|functools|contextlib|textwrap"
     r"|statistics|fractions|decimal|numbers|heapq|bisect|unicodedata|enum|abc|json|pprint|tqdm(\.(auto|notebook))?"
     r"|warnings|__future__|IPython\.display|ipywidgets|helpers(\.(checks|data|ladder|plots|progress|training|widgets))?")
 TESTS_USE = {"torch": "torch", "nn": "torch.nn", "F": "torch.nn.functional", "math": "math", "checks": "helpers.checks"}
@@ -36,6 +41,7 @@ PARTS_OF_LIBRARIES = {  # modules that are reached through another one
     "hub", "jit", "fx", "library", "overrides", "package", "ops", "serialization", "multiprocessing", "distributed",
     "ctypeslib", "f2py", "parts", "stdlib_re"} | {m for m in sys.stdlib_module_names if not LIBRARIES.fullmatch(m)}
 NOT_MODULES = {"array", "select", "trace", "signal", "profile"}  # torch.select is a function, not Python's module
+HIDING = {"apply_", "map_", "map2_"}  # of a tensor: what they call, PyTorch's modes do not see
 FUNCTIONS = {"torch.load", "numpy.load", "numpy.memmap", "numpy.testing.measure", "numpy.lib.stride_tricks.as_strided"}
 OWN = {"_modules", "_parameters", "_buffers"}  # of the student's own layers
 LONGEST = 60  # characters of a name in a flag
@@ -47,16 +53,23 @@ def suspicions(sources, known=None, stand_ins=()):
     known: {cell: code} of the course, where a student changed a cell of the course: what was there is no reason.
     stand_ins: names of answers that the course lends until they are written: to be called, not to be kept.
     """
-    trees, flags = {}, []
+    trees, flags, lent = {}, [], set(stand_ins)
     for cell, source in sources.items():
         try:
             trees[cell] = parsed(source)
         except ValueError:
             continue  # IPython cannot run it, either
-    modules = {**TESTS_USE, "parts": "helpers.parts", **{name: f"helpers.oracle.{name}" for name in stand_ins}}
+    modules = dict(TESTS_USE)
     for tree in trees.values():
         modules.update(modules_in(tree))
+    modules["parts"] = "helpers.parts"  # whatever else is imported under this name
+    own = {node.id for tree in trees.values() for node in ast.walk(tree)
+           if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    modules.update({name: f"helpers.{name}" for name in {"plots", "widgets"} - own})
     for cell, tree in trees.items():
+        lent -= {node.name for node in tree.body if isinstance(node, (ast.FunctionDef, ast.ClassDef))}  # now their own
+        modules = {name: whole for name, whole in modules.items() if not whole.startswith("helpers.oracle.")}
+        modules |= {name: f"helpers.oracle.{name}" for name in lent}
         try:
             found = Scan(modules).all(tree)
             if known and cell in known:
@@ -92,6 +105,24 @@ def dotted(node, modules):
         return modules.get(node.id, "")
     before = dotted(node.value, modules) if isinstance(node, ast.Attribute) else ""
     return before and f"{before}.{node.attr}"
+
+
+@functools.cache
+def is_module(whole):
+    """Whether a library has a file or folder for this name: nothing is imported for the answer."""
+    top, *rest = whole.split(".")
+    with contextlib.suppress(ImportError, ValueError):
+        for folder in getattr(importlib.util.find_spec(top), "submodule_search_locations", None) or ():
+            path = Path(folder, *rest)
+            return bool(rest) and (path.is_dir() or path.with_name(f"{path.name}.py").is_file())
+    return False
+
+
+def reached(whole, base):
+    """Whether `base.name`, whose whole name this is, is a module of a library, or a part of the course's own."""
+    if whole.startswith("helpers."):  # widgets.attention may be a file and a function
+        return not LIBRARIES.fullmatch(base) and is_module(base)
+    return bool(whole) and is_module(whole)
 
 
 def root(node):
@@ -174,6 +205,8 @@ class Scan(ast.NodeVisitor):
         if hasattr(node, "name"):
             self.binds(node.name)
         outside, self.inside = self.modules, self.inside + 1
+        for part in seen_from_outside(node):
+            self.visit(part)
         if not isinstance(node, ast.ClassDef):  # its methods do not see what is named in it
             own = locals_of(node)
             self.modules = {name: whole for name, whole in outside.items() if name not in own}
@@ -221,7 +254,9 @@ class Scan(ast.NodeVisitor):
         elif (base == "helpers.checks" and not name.startswith("todo_")) or (
                 whole == "helpers.parts.get" and node not in self.usual):
             self.says("uses the course's own pieces", whole)
-        elif whole in FUNCTIONS or (of_library and name in PARTS_OF_LIBRARIES - NOT_MODULES):
+        elif name in HIDING:
+            self.says("hides what it calls", name)
+        elif whole in FUNCTIONS or reached(whole, base) or (of_library and name in PARTS_OF_LIBRARIES - NOT_MODULES):
             self.says("reaches beyond its cell", whole or name)
         elif of_library and name.startswith(("_", "register_module_", "register_optimizer_")) and (
                 name not in DUNDERS | OWN):
@@ -286,6 +321,13 @@ class Scan(ast.NodeVisitor):
         self.visit_scope(node)
 
     visit_AsyncFunctionDef = visit_Await = visit_AsyncWith = visit_AsyncFor = visit_async
+
+
+def seen_from_outside(scope):
+    """What of a function, or a comprehension, is worked out before it has names of its own."""
+    if isinstance(scope, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+        return [*scope.args.defaults, *filter(None, scope.args.kw_defaults), *getattr(scope, "decorator_list", [])]
+    return [part.iter for part in getattr(scope, "generators", [])[:1]]
 
 
 def locals_of(scope):

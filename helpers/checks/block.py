@@ -262,7 +262,8 @@ def some_mask(t, T):
     return mask
 
 
-@check(17, pieces=PIECES_BLOCK, forbids=(nn.TransformerEncoderLayer, "transformer_encoder_layer"))
+@check(17, pieces=PIECES_BLOCK, forbids=(nn.TransformerEncoderLayer, nn.TransformerDecoderLayer,
+                                          "transformer_encoder_layer"))
 def todo_17(t, TransformerBlock):
     """TransformerBlock.forward: values and gradients against nn.TransformerEncoderLayer(norm_first=True)."""
     H, D = t.rng.choice(((2, 5), (5, 2), (3, 4), (4, 3)))

@@ -110,6 +110,23 @@ ATTACKS = {  # on a TODO's points without an answer, and what flags each; None: 
         "own FeedForward did"),
     "a subclass of it": ("3c_blocks", 15, dict(
         todo_14_15="class FeedForward(parts.get.__call__('FeedForward')):\n    pass"), "own FeedForward did"),
+    "its method, bound to another object": ("3c_blocks", 15, dict(todo_14_15=(
+        "import functools\nclass FeedForward(nn.Module):\n"
+        "    def __init__(self, embed_dim, hidden_dim=None, dropout=0.0):\n        super().__init__()\n"
+        "        hidden_dim = hidden_dim or 4 * embed_dim\n        self.expand = nn.Linear(embed_dim, hidden_dim)\n"
+        "        self.project = nn.Linear(hidden_dim, embed_dim)\n        self.dropout = nn.Dropout(dropout)\n"
+        "        self.forward = functools.partial(parts.get('FeedForward').forward, self)")), "own FeedForward did"),
+    "what is no function": ("1_tensors", 3, dict(todo_3=(
+        "import IPython.display\nit = IPython.utils.importstring.import_item('helpers.oracle')\n"
+        "split_heads, merge_heads = it.split_heads.__call__, it.merge_heads.__call__")),
+        "no cell defines as a function or class, called split_heads, did"),
+    "a thread from before": ("3b_attention", 11, dict(own={"todo-10-11": (
+        "import time, tqdm\nclass Worker(tqdm.TMonitor):\n    def run(self):\n        time.sleep(60)\n"
+        "worker = Worker(tqdm.tqdm, 1)")}), "test-11: a thread that began before did"),
+    "the watch meets other names": ("1_tensors", 3, dict(own={"todo-3": (
+        "class set:\n    def update(self, *found): pass\n    add = update\ndef followed():\n    return []")},
+        todo_3="import IPython.display\nit = IPython.utils.importstring.import_item('helpers.oracle')\n" + TWO_HEADS),
+        "own split_heads did"),
     "a module by its name": ("1_tensors", 3, dict(todo_3=(
         "import IPython.display\nit = IPython.utils.importstring.import_item('helpers.oracle')\n" + TWO_HEADS)),
         "own split_heads did"),
@@ -149,6 +166,10 @@ HONEST = {
         "layer(torch.ones(2)).backward()\no.step()")}),
     "above the course's pieces": ("3c_blocks", {"todo-14-15": "print(torch.__version__)\ntime.time()",
                                                 "setup": "print('hello')"}),
+    "names of Python's own": ("3b_attention", {
+        "todo-10-11": "any = 0\nid = 5\nlist = [1]\nset = type = str = map = 3"}),
+    "a name like PyTorch's": ("3b_attention", {
+        "todo-10-11": "def scaled_dot_product_attention(q, k, v):\n    return v"}),
     "a look at the mask": ("4_model", {"todo-18-19": "mask = causal_mask(4)\nprint(mask)\nchecks.todo_21(causal_mask)",
                                        "todo-20": "m = TinyLLM(9)\nm.eval()"}),
 }

@@ -34,6 +34,7 @@ import time, random
 from helpers import checks, data, plots
 F = torch.nn.functional
 torch.backends.cudnn.deterministic = True
+torch.linalg.norm(x), torch.cuda.is_available(), np.linalg.norm(x), torch.nn.functional.relu(x), torch.special.expit(x)
 plt.rcParams["figure.figsize"] = (3, 3)
 model.blocks[0].attention.q_proj.weight.data.fill_(1)
 print(torch, x.__class__.__name__, torch.select(x, 0, 1), model.eval(), input("?"))
@@ -85,6 +86,12 @@ def test_ordinary_code_raises_no_flag():
     ("import helpers.checks.engine", "engine"), ("!ls\rimport os", "os"), ("x = 1\nimport os", "os"),
     ("\uff47etattr(f, n)", "getattr"), ("async def f(): pass", "async"), ("nn.Module._call_impl", "_call_impl"),
     ("'{0.gi_frame.f_back}'.format(f)", "gi_frame"), ("from __future__ import barry_as_FLUFL", "barry"),
+    ("if False:\n    import math as parts\nparts.get('TwoLayerNet')", "parts.get('TwoLayerNet')"),
+    ("def f(parts=parts.get('TwoLayerNet')): pass", "parts.get('TwoLayerNet')"),
+    ("[parts for parts in [parts.get('TwoLayerNet')]]", "parts.get('TwoLayerNet')"),
+    ("import IPython.display\nIPython.utils.importstring.import_item(name)", "IPython.utils"),
+    ("import matplotlib\n[c] = [matplotlib.cbook]", "matplotlib.cbook"), ("widgets.blocks.inside", "widgets.blocks"),
+    ("torch.zeros(1).apply_(f)", "apply_"),
     ("torch.optim.optimizer.register_optimizer_step_post_hook(f)", "register_optimizer"),
 ])
 def test_what_can_deceive_a_test_raises_a_flag(code, names):
