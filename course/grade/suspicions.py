@@ -17,11 +17,13 @@ from course.magics import parsed
 
 LIBRARIES = re.compile(
     r"torch(\.(random|linalg|special|fft|cuda|mps|distributions|testing|func|sparse|profiler|backends(\.\w+)?)"
-    r"|\.nn(\.(functional|init|parameter|utils(\.rnn)?))?|\.optim(\.lr_scheduler)?|\.utils(\.data)?|\.autograd(\.\w+)?|\.amp)?"
-    r"|numpy(\.random|\.linalg|\.lib\.stride_tricks)?|matplotlib(\.(pyplot|ticker|colors|cm|style|patches))?|math|cmath"
-    r"|random|re|string|time|datetime|copy|typing|dataclasses|collections(\.abc)?|itertools|functools|contextlib|textwrap"
-    r"|statistics|fractions|decimal|numbers|heapq|bisect|unicodedata|enum|abc|json|pprint|tqdm(\.(auto|notebook))?"
-    r"|warnings|__future__|IPython\.display|ipywidgets|helpers(\.(checks|data|ladder|plots|progress|training|widgets))?")
+    r"|\.nn(\.(functional|init|parameter|utils(\.rnn)?))?|\.optim(\.lr_scheduler)?|\.utils(\.data)?"
+    r"|\.autograd(\.\w+)?|\.amp)?"
+    r"|numpy(\.random|\.linalg|\.lib\.stride_tricks)?|matplotlib(\.(pyplot|ticker|colors|cm|style|patches))?"
+    r"|math|cmath|random|re|string|time|datetime|copy|typing|dataclasses|collections(\.abc)?|itertools|functools"
+    r"|contextlib|textwrap|statistics|fractions|decimal|numbers|heapq|bisect|unicodedata|enum|abc|json|pprint"
+    r"|tqdm(\.(auto|notebook))?|warnings|__future__|IPython\.display|ipywidgets"
+    r"|helpers(\.(checks|data|ladder|plots|progress|training|widgets))?")
 TESTS_USE = {"torch": "torch", "nn": "torch.nn", "F": "torch.nn.functional", "math": "math", "checks": "helpers.checks"}
 GIVEN = {"sys", "os", "subprocess", "pathlib"}  # the notebooks' first cells import these, for themselves
 DUNDERS = {f"__{name}__" for name in (
