@@ -34,7 +34,8 @@ import time, random
 from helpers import checks, data, plots
 F = torch.nn.functional
 torch.backends.cudnn.deterministic = True
-torch.linalg.norm(x), torch.cuda.is_available(), np.linalg.norm(x), torch.nn.functional.relu(x), torch.special.expit(x)
+torch.linalg.norm(x), torch.cuda.is_available(), torch.autograd.gradcheck(f, x)
+np.linalg.norm(x), torch.nn.functional.relu(x), torch.special.expit(x)
 plt.rcParams["figure.figsize"] = (3, 3)
 model.blocks[0].attention.q_proj.weight.data.fill_(1)
 print(torch, x.__class__.__name__, torch.select(x, 0, 1), model.eval(), input("?"))
