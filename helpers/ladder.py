@@ -98,8 +98,8 @@ def normal(text, preset, characters):
     """Between which validation losses runs end that have read so many characters: (low, high), or None if unknown.
 
     Measured for tiny Shakespeare with the presets "quick" and "cpu" as they are, whatever their budget: runs of a few
-    lengths, three seeds each. Between two lengths, a straight line over the logarithm of the length; to both sides,
-    three standard deviations (over seeds, taken to be the same everywhere).
+    lengths, two or three seeds each. Between two lengths, a straight line over the logarithm of the length; to both
+    sides, three standard deviations (over seeds, taken to be the same everywhere).
     """
     changed = dataclasses.replace(preset, budget=None, epochs=1) != training.preset(preset.name, epochs=1)
     if changed or len(text) != data.TINY_SHAKESPEARE.size:
