@@ -62,7 +62,7 @@ def confine(memory, seconds):
     """
     import resource  # here and not above: Windows has none, and `course build` reads nbgrader_config.py there, too
 
-    with open("/proc/self/statm") as file:  # in pages
+    with open("/proc/self/statm", encoding="ascii") as file:  # in pages
         memory += int(file.read().split()[0]) * resource.getpagesize()
     limits = {
         resource.RLIMIT_AS: memory, resource.RLIMIT_CORE: 0, resource.RLIMIT_FSIZE: 2**28, resource.RLIMIT_NOFILE: 256,

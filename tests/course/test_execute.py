@@ -6,6 +6,7 @@ import pytest
 
 from course import PHASES, build
 from course.grade.execute import Limits, execute
+from course.grade.sandbox import Kernel
 from course.grade.steps import to_run
 from course.grade.transplant import transplant
 from course.stubs import clear
@@ -54,6 +55,19 @@ def test_what_a_dead_and_a_stuck_cell_cost():
     assert {name for name, status in outcomes.items() if status != "ok"} == {
         "todo-21", "test-21", "todo-22-24", "test-22", "test-23", "test-24"}
     assert (outcomes["todo-21"], outcomes["todo-22-24"]) == ("stuck", "ended")
+
+
+def test_a_test_whose_kernel_breaks_down_gets_another(monkeypatch):
+    run, ended = Kernel.run, []
+
+    def breaks_down_once(self, code, *rest, **options):
+        if code.startswith("checks.todo_3") and not ended:
+            ended.append(self.process.kill())
+        return run(self, code, *rest, **options)
+
+    monkeypatch.setattr(Kernel, "run", breaks_down_once)
+    outcomes, suspicious = ran("1_tensors")
+    assert ended and set(outcomes.values()) == {"ok"} and suspicious == []
 
 
 PROBE = """
