@@ -114,7 +114,7 @@ def of_a_cell(file):
 
 
 def follow(names, todo, awake):
-    """From now on, until `followed`: note whose code answers.
+    """From now on, until `followed`: note whose code answers in the checks, each of which runs in a thread of its own.
 
     names: what the TODO asks for; awake: the numbers of the checks that the test itself calls
     """
@@ -123,16 +123,16 @@ def follow(names, todo, awake):
     layers = {kind.forward.__code__ for kind in forbids if isinstance(kind, type)}
     courses = {(code.co_name, code.co_firstlineno): name for name in names
                for code in codes(course.oracle.get(name)) if code.co_filename == course.file}
-    found, test = set(), []
+    found = set()
 
     def by_student(frame):
-        """Whether a student's code is at work: a frame of a cell that is not the test's, or a thread of its own."""
-        checked = threading.current_thread() is threading.main_thread()
+        """Whether a student's code is at work: a frame of a cell, or a thread that is not a check's."""
+        checked = False
         while frame is not None:
             file = frame.f_code.co_filename
-            if of_a_cell(file) and file not in test:
+            if of_a_cell(file):
                 return True
-            checked = checked or file == course.guard  # the check's own thread
+            checked = checked or file == course.guard
             frame = frame.f_back
         return not checked
 
@@ -159,8 +159,6 @@ def follow(names, todo, awake):
             name = courses.get((code.co_name, code.co_firstlineno))
             if name and (by_student(frame.f_back) or on_behalf(frame)):
                 found.add(f"the course's own {name}")
-        elif not test and code.co_name == "<module>" and of_a_cell(code.co_filename):
-            test.append(code.co_filename)  # the first cell that runs from here
         elif code in layers:
             if by_student(frame.f_back) or on_behalf(frame):
                 found.add("PyTorch's own layer")
@@ -171,7 +169,6 @@ def follow(names, todo, awake):
     def ended():
         if threading.getprofile() is not note:
             found.add("something that stopped the watch")
-        sys.setprofile(None)
         threading.setprofile(None)
         for name in names:
             answer = unwrapped(get_ipython().user_ns.get(name))
@@ -187,13 +184,12 @@ def follow(names, todo, awake):
             found.add("a thread that began before")
     course.engine.awake = awake
     note.ended = ended
-    threading.setprofile(note)  # a check runs in a thread of its own
-    sys.setprofile(note)
+    threading.setprofile(note)
 
 
 def followed():
     """Who did the work: a list of names; it raises an error where somebody else follows now."""
-    return sys.getprofile().ended()
+    return threading.getprofile().ended()
 
 
 def forget(names):
