@@ -32,7 +32,7 @@ SYSTEM = random.SystemRandom()  # for fresh seeds: it has no state that a cell c
 # after each call of a learner's code would double the time of mend().
 LAYERS = (nn.Module, nn.Parameter, nn.Linear, nn.Embedding, nn.LayerNorm, nn.Dropout, nn.GELU, nn.ReLU,
           nn.Sequential, nn.ModuleList, nn.MultiheadAttention, nn.Transformer, nn.TransformerEncoderLayer,
-          nn.CrossEntropyLoss)
+          nn.TransformerDecoderLayer, nn.CrossEntropyLoss)
 _MISSING = object()
 _set, _delete = type.__setattr__, type.__delattr__
 
