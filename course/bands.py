@@ -1,8 +1,8 @@
 """python3 -m course bands: measure which validation losses are normal, for data/normal_losses.json.
 
 The notebook tells a learner with it whether a loss is normal: it depends on how many characters a run has had the time
-to read. Runs of some lengths with tiny Shakespeare, each with several seeds; an hour on two cores. It can be
-stopped and goes on where it was; delete the file to measure everything again.
+to read. Runs of some lengths with tiny Shakespeare, each with several seeds. It takes its time, can be stopped, and
+goes on where it was; delete the file to measure everything again.
 """
 import argparse
 import json

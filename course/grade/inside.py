@@ -6,6 +6,7 @@ found while a test ran: the course has an answer to each TODO, too, and PyTorch 
 student's. `put_nonsense` puts nonsense in the answer's place: then the same test must fail.
 """
 import builtins
+import functools
 import hashlib
 import sys
 import threading
@@ -92,8 +93,11 @@ def look(used):
 def unwrapped(thing):
     """The function or class behind a method, a property, a decorator or a functools.partial."""
     thing = getattr(thing, "__func__", getattr(thing, "fget", thing))
-    while hasattr(thing, "__wrapped__") or hasattr(thing, "func"):
-        thing = getattr(thing, "__wrapped__", None) or thing.func
+    for _ in range(9):
+        if isinstance(thing, (functools.partial, functools.partialmethod)):
+            thing = thing.func
+        elif not isinstance(thing, type):
+            thing = getattr(thing, "__wrapped__", thing)
     return thing
 
 
@@ -118,6 +122,7 @@ def follow(names, todo, awake):
 
     names: what the TODO asks for; awake: the numbers of the checks that the test itself calls
     """
+    remember()  # after a kernel that ended, no student's cell may have come before
     forbids = course.forbids.get(todo, ())
     parts = [part for part in forbids if isinstance(part, str)]
     layers = {kind.forward.__code__ for kind in forbids if isinstance(kind, type)}

@@ -123,7 +123,8 @@ ATTACKS = {  # on a TODO's points without an answer, and what flags each; None: 
         todo_14_15="def lend(parts=parts.get('FeedForward')):\n    return parts\nFeedForward = lend()"),
         "own FeedForward did"),
     "a subclass of it": ("3c_blocks", 15, dict(
-        todo_14_15="class FeedForward(parts.get.__call__('FeedForward')):\n    pass"), "own FeedForward did"),
+        todo_14_15="class FeedForward(parts.get.__call__('FeedForward')):\n    def func(self):\n        pass"),
+        "own FeedForward did"),
     "its method, bound to another object": ("3c_blocks", 15, dict(todo_14_15=(
         "import functools\nclass FeedForward(nn.Module):\n"
         "    def __init__(self, embed_dim, hidden_dim=None, dropout=0.0):\n        super().__init__()\n"
