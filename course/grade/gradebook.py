@@ -8,11 +8,13 @@
                    reports/      of each phase: grades.csv, canvas.csv, moodle.csv, report.html
 """
 import contextlib
+import functools
 import re
 import sqlite3
 import warnings
 
 import nbformat
+import nbgrader.api
 from filelock import FileLock, Timeout
 from nbgrader.api import Gradebook, MissingEntry
 from nbgrader.apps import NbGraderAPI
@@ -28,6 +30,8 @@ from course.grade.feedback import grades_of
 
 # nbgrader 0.9 builds its rows in an order of which SQLAlchemy 2 warns, without harm.
 warnings.filterwarnings("ignore", category=SAWarning, module=r"nbgrader\.api")
+# It opens its database seven times for each student: with one engine, SQLAlchemy compiles every query only once.
+nbgrader.api.create_engine = functools.cache(nbgrader.api.create_engine)
 
 
 @event.listens_for(Engine, "connect")

@@ -33,6 +33,7 @@ def main(settings):
     os.makedirs(HERE if settings["sandboxed"] else settings["folder"], exist_ok=True)
     os.chdir(HERE if settings["sandboxed"] else settings["folder"])
     sys.argv = ["ipykernel"]
+    sys.modules["debugpy"] = None  # nobody debugs in here, and loading it takes most of a kernel's start
     import torch  # noqa: F401  before the limits: what it takes itself is no student's
     from ipykernel.kernelapp import IPKernelApp
     if settings["sandboxed"]:
@@ -46,6 +47,7 @@ def main(settings):
     app.config.InteractiveShell.automagic = False  # `time x = 3` is not Python, and no scan reads it
     app.initialize([])
     app.session.pack = packed
+    app.shell._format_exception_for_storage = lambda *_: None  # it reads all files that an error went through
     app.start()
 
 
