@@ -6,6 +6,9 @@ import warnings
 from IPython.core import inputtransformer2 as ipython
 
 OF_A_CELL = re.compile(r"\A(\s*)(%%.*)")  # %%time on top of a cell
+NO_PYTHON = re.compile(  # on top of a cell that is not for this notebook's Python: a file, a page, another program
+    r"\A\s*%%(!|HTML|SVG|bash|cmd|file|html|javascript|js|latex|markdown|perl|pypy|python[23]?|ruby|script|sh|svg|sx"
+    r"|system|writefile)(\s|\Z)")
 MOST = 200  # such lines in one cell; each one takes a look at the whole cell
 
 
@@ -16,6 +19,8 @@ def plain_python(source):
     """
     if is_python(source):
         return source
+    if NO_PYTHON.match(source):
+        return "".join(f"# not run while grading: {line}" for line in source.splitlines(keepends=True))
     source = OF_A_CELL.sub(r"\1pass  # not run while grading: \2", source)
     lines = source.splitlines(keepends=True)
     for _ in range(MOST):

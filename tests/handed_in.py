@@ -210,6 +210,8 @@ CLASS = {
     "a-list": Case(lambda: {"a.ipynb": b"[1]"}, None, status="unreadable", note="no cells"),
     "format-3": Case(lambda: {"a.ipynb": b'{"nbformat": 3, "worksheets": [], "cells": []}'}, None, status="unreadable",
                      note="format 3"),
+    "really-format-3": Case(lambda: {"a.ipynb": b'{"nbformat": 3, "worksheets": [{"cells": []}]}'}, None,
+                            status="unreadable", note="format 3"),
     "odd-types": Case(files(lambda b: b.cells.insert(0, {"cell_type": 7, "source": None, "metadata": [1]})), {4, 5}),
     "colab": Case(files(as_from_colab), {4, 5}, note="found by its id"),
     "windows": Case(lambda: {"a.ipynb": files()()[f"{PHASE}.ipynb"].replace(b"\\n", b"\\r\\n")}, {4, 5}, flag=""),

@@ -12,6 +12,7 @@ The course's cells for looking and playing run only where an answer or a test us
 import ast
 import base64
 import binascii
+import builtins
 import contextlib
 import dataclasses
 import hashlib
@@ -66,7 +67,8 @@ class Run:
         self.limits, self.seed = limits, seed
         self.kernel, self.baseline, self.changed, self.odd = None, None, set(), set()
         self.outcomes = {}  # id of a cell -> its entry in the findings
-        self.needed, self.used = needed(self.cells), book.metadata.get("tests_use", [])
+        self.needed, self.taken = needed(self.cells), taken_from_python(self.cells)
+        self.used = [name for name in book.metadata.get("tests_use", []) if name not in self.taken] + ["__import__"]
         self.to_define, self.lent = book.metadata.get("to_define", {}), set(book.metadata.get("lent", []))
         self.started, self.room = time.monotonic(), 10 * limits.output
 
@@ -162,7 +164,8 @@ class Run:
         self.forget_stand_ins(cell)
         if is_test(cell):
             self.ask(f"follow({self.asked_of(cell)}, {number_of(cell)}, {checks_in(cell)})")
-        reply = self.kernel.run(cell.source, min(self.limits.cell_seconds, self.left()), say, stop_on_error=False)
+        reply = self.kernel.run(self.source_of(cell), min(self.limits.cell_seconds, self.left()), say,
+                                stop_on_error=False)
         ok = reply.get("status") == "ok"
         if say is not ignore:
             cell.execution_count = len(self.outcomes) + 1
@@ -175,9 +178,16 @@ class Run:
                 self.odd.update(f"{cell.id}: {one} did the work" for one in who)
         if is_students(cell) or is_test(cell):
             self.changed.update(watch.differences(self.baseline or {}, self.look()))
+            heard = self.ask("asked_for()")
+            heard = heard if isinstance(heard, list) else ["something that nobody could hear"]
+            self.odd.update(f"{cell.id}: its code asked Python for {one}" for one in heard)
         if is_test(cell) and ok and not self.fails_on_nonsense(cell):
             self.changed.add(f"the check of {cell.id}")
         return "ok" if ok else "error"
+
+    def source_of(self, cell):
+        """What runs: the course's own cells mean Python's `sum`, even where a student's cell has said `sum = 0`."""
+        return cell.source if is_students(cell) else with_pythons_own(cell.source, self.taken)
 
     def asked_of(self, test):
         """The names that a test's answer defines."""
@@ -192,7 +202,8 @@ class Run:
     def fails_on_nonsense(self, cell):
         """Whether the same test fails when nonsense stands in the answer's place."""
         self.ask(f"put_nonsense({self.asked_of(cell)}, {checks_in(cell)})")
-        reply = self.kernel.run(cell.source, min(self.limits.cell_seconds, self.left()), ignore, stop_on_error=False)
+        reply = self.kernel.run(self.source_of(cell), min(self.limits.cell_seconds, self.left()), ignore,
+                                stop_on_error=False)
         self.ask("put_back()")
         return reply.get("status") == "error"
 
@@ -251,6 +262,43 @@ def names_of(tree):
     made = {s.get_name() for s, outside in symbols
             if (outside or s.is_declared_global()) and (s.is_assigned() or s.is_imported())}
     return made, {s.get_name() for s, outside in symbols if (outside or s.is_global()) and s.is_referenced()}
+
+
+def taken_from_python(cells):
+    """The names of Python's own functions that a student's cells give another meaning."""
+    own, taken = set(dir(builtins)), set()
+    for cell in filter(is_students, cells):
+        try:
+            tree = parsed(cell.source)
+            if any(isinstance(node, ast.ImportFrom) and node.names[0].name == "*" for node in ast.walk(tree)):
+                return own
+            taken |= names_of(tree)[0] & own
+        except (SyntaxError, ValueError, RecursionError):
+            continue
+    return taken
+
+
+def with_pythons_own(source, taken):
+    """The code with Python's own function wherever it uses one of the names in `taken`.
+
+    >>> with_pythons_own("n = sum(x)", {"sum"})
+    "n = __import__('builtins').sum(x)"
+    """
+    if not taken:
+        return source
+    try:
+        tree = parsed(source)
+    except ValueError:
+        return source
+    stored = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+
+    class Own(ast.NodeTransformer):
+        def visit_Name(self, node):
+            if node.id not in taken - stored:
+                return node
+            return ast.parse(f"__import__('builtins').{node.id}", mode="eval").body
+
+    return ast.unparse(Own().visit(tree))
 
 
 def is_test(cell):

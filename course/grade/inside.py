@@ -3,8 +3,10 @@
 `look`, before a student's cell and after it, answers with one number for each thing that the tests rely on; a number
 that changes means that somebody put something else there. `follow` and `followed` say in whose code the answer was
 found while a test ran: the course has an answer to each TODO, too, and PyTorch has many, and these are not the
-student's. `put_nonsense` puts nonsense in the answer's place: then the same test must fail.
+student's. `put_nonsense` puts nonsense in the answer's place: then the same test must fail. `listen` hears what a
+student's code asks Python for that no answer needs, by whatever name it got there.
 """
+import _thread
 import builtins
 import functools
 import hashlib
@@ -17,16 +19,51 @@ from IPython import get_ipython
 # What the course is before a student's first cell, and the answers that nonsense stands for.
 course, answers = types.SimpleNamespace(), {}
 
+# Python's own events (docs.python.org/3/library/audit_events.html) that no answer causes by itself.
+NOBODYS = {"exec", "compile", "open", "marshal.loads", "pickle.find_class", "code.__new__", "function.__new__",
+           "object.__getattr__", "object.__setattr__", "object.__delattr__", "sys._getframe", "sys._current_frames",
+           "sys.setprofile", "sys.settrace", "sys.addaudithook", "gc.get_objects", "gc.get_referrers",
+           "gc.get_referents", "_thread.start_new_thread"}
+# Whoever reads code through these has asked for it as if it were done without them.
+GO_BETWEENS = ("/functools.py", "/typing.py", "/timeit.py", "/runpy.py", "/code.py", "/interactiveshell.py")
+# What carries a cell to Python and its outcome back.
+CARRIERS = ("json", "json.decoder", "json.encoder", "jupyter_client.session", "jupyter_client.jsonutil",
+            "ipykernel.kernelbase", "ipykernel.ipkernel", "ipykernel.zmqshell", "IPython.core.interactiveshell",
+            "IPython.core.compilerop", "IPython.core.displayhook", "threading", "contextlib", "enum", "functools",
+            "tqdm.std", "tqdm._monitor")
+
+
+def listen():
+    """For the rest of this process' life: Python has no way to take such a hook out again."""
+    heard, busy = set(), set()
+
+    def hook(event, arguments):
+        if (event in NOBODYS or event.startswith("ctypes.")) and (me := _thread.get_ident()) not in busy:
+            busy.add(me)  # what is done in here is no event
+            try:
+                frame = sys._getframe(1)
+                while frame and frame.f_code.co_filename.endswith(GO_BETWEENS):
+                    frame = frame.f_back
+                if frame and of_a_cell(frame.f_code.co_filename):
+                    heard.add(event if not event.startswith("object.") else f"{event} of {arguments[1]}")
+            finally:
+                busy.discard(me)
+
+    sys.addaudithook(hook)
+    course.heard = heard
+
 
 def remember():
     """Once, before the first of the student's cells: later, nobody's word for it is taken."""
-    if vars(course):
+    if hasattr(course, "engine"):
         return
     import torch
+    import tqdm
+    tqdm.tqdm.monitor_interval = 0  # no thread that looks after progress bars
 
     from helpers import checks, oracle
     course.engine, course.file, course.torch = checks.engine, oracle.__file__, torch.__path__[0]
-    course.guard = checks.guard.__file__
+    course.guard, course.reset_modes = checks.guard.__file__, checks.guard.reset_modes
     course.forbids = {check.todo: check.forbids for check in vars(checks).values() if hasattr(check, "forbids")}
     course.oracle = dict(vars(oracle))
     course.threads = set(threading.enumerate())
@@ -47,7 +84,8 @@ def look(used):
         return id(thing), id(getattr(thing, "__code__", None)), id(getattr(thing, "__defaults__", None))
 
     def functions(space):
-        return [thing for key, thing in sorted(space.items()) if callable(thing)]
+        return [thing for key, thing in sorted(space.items())
+                if callable(thing) or isinstance(thing, (property, classmethod, staticmethod))]
 
     def methods(*things):
         return [method for thing in things for kind in type(thing).__mro__ for method in functions(vars(kind))]
@@ -56,9 +94,10 @@ def look(used):
         return callback is getattr(sys.modules.get("matplotlib.pyplot"), getattr(callback, "__name__", ""), None)
 
     shell = get_ipython()
+    parts = shell, shell.compile, shell.kernel, shell.kernel.session
     spaces = {"torch": {key: vars(torch)[key] for key in torch.__all__}, "Python's own functions": vars(builtins)}
     for name in ("torch.nn", "torch.nn.functional", "torch.nn.init", "torch.optim", "torch.optim.lr_scheduler",
-                 "torch.utils.data", "torch.testing", "math", "random", "copy"):
+                 "torch.utils.data", "torch.testing", "math", "random", "copy", *CARRIERS):
         spaces[name] = vars(sys.modules[name])
     for name in ("helpers.checks", "helpers.oracle", "helpers.parts"):
         spaces |= {key: vars(module) for key, module in list(sys.modules.items()) if key.startswith(name)}
@@ -67,9 +106,10 @@ def look(used):
     for name, space in spaces.items():
         things[name] = functions(space)
         for kind in things[name][:]:
-            if isinstance(kind, type) and kind.__module__.startswith(("torch.", "helpers.")):
-                step = {"step": kind.step} if name == "torch.optim" and hasattr(kind, "step") else {}
-                things[name] += functions({**vars(kind), **step})  # PyTorch gives AdamW its own step when it is used
+            if isinstance(kind, type) and kind.__module__.startswith(("torch.", "helpers.", "random", *CARRIERS)):
+                lazy = {} if name != "torch.optim" else {  # PyTorch gives AdamW its own ones when they are used
+                    key: getattr(kind, key) for key in ("step", "_init_group") if hasattr(kind, key)}
+                things[name] += functions({**vars(kind), **lazy})
         if name.startswith("helpers."):
             things[name] += [thing for key, thing in sorted(space.items()) if isinstance(thing, types.ModuleType)]
     transformers = shell.input_transformer_manager
@@ -79,7 +119,8 @@ def look(used):
     things["IPython's events"] = [f for fs in shell.events.callbacks.values() for f in fs if not draws(f)]
     things["IPython's methods"] = [
         shell.run_cell, shell.run_code, shell.run_ast_nodes, shell.compile, shell.showtraceback,
-        *methods(shell, shell.compile, shell.kernel, transformers)]
+        *methods(*parts, transformers), *(thing for part in parts for thing in functions(vars(part))),
+        shell.kernel.session.pack, shell.kernel.session.unpack, *shell.kernel.shell_handlers.values()]
     printers = shell.display_formatter.formatters["text/plain"]  # what is said here goes through them
     things["IPython's printers"] = [*printers.type_printers.values(), *printers.singleton_printers.values()]
     things["the tracing"] = [sys.gettrace(), sys.getprofile(), threading.gettrace(), threading.getprofile()]
@@ -102,8 +143,10 @@ def unwrapped(thing):
 
 
 def codes(thing):
-    """The code objects of a function, or of a class and those it inherits from."""
+    """The code objects of a function, or of a class and those it inherits from; an object has those of its class."""
     thing = unwrapped(thing)
+    if "__call__" in vars(type(thing)) and isinstance(type(thing).__call__, types.FunctionType):
+        thing = type(thing)
     if isinstance(thing, types.FunctionType):
         yield thing.__code__
     elif isinstance(thing, type):
@@ -123,6 +166,7 @@ def follow(names, todo, awake):
     names: what the TODO asks for; awake: the numbers of the checks that the test itself calls
     """
     remember()  # after a kernel that ended, no student's cell may have come before
+    course.reset_modes()  # such as float64 from a cell of the student's own: it is not what the test is about
     forbids = course.forbids.get(todo, ())
     parts = [part for part in forbids if isinstance(part, str)]
     layers = {kind.forward.__code__ for kind in forbids if isinstance(kind, type)}
@@ -184,9 +228,8 @@ def follow(names, todo, awake):
                 found.add(f"something that no cell defines as a function or class, called {name},")
         return sorted(found)
 
-    for thread in set(threading.enumerate()) - course.threads:
-        if type(thread).__module__.partition(".")[0] != "tqdm":  # a progress bar has one to look after it
-            found.add("a thread that began before")
+    for _ in set(threading.enumerate()) - course.threads:
+        found.add("a thread that began before")
     course.engine.awake = awake
     note.ended = ended
     threading.setprofile(note)
@@ -230,3 +273,10 @@ def put_back():
     """The answers, where nonsense was."""
     get_ipython().user_ns.update(answers)
     course.engine.awake = ()
+
+
+def asked_for():
+    """What a student's code has asked for since the last time."""
+    heard = sorted(course.heard)
+    course.heard.clear()
+    return heard

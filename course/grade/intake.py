@@ -30,6 +30,8 @@ MOODLE = re.compile(r"(?P<name>.+)(?P<late>)_(?P<lms>\d+)_assignsubmission_.*", 
 
 
 LINK = "is a link"
+LOCKED = "cannot be opened: you have no right to read it here"
+NEVER = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
 
 
 @dataclasses.dataclass
@@ -68,6 +70,8 @@ def collect(submissions, phase):
             files = in_zip(path)
         except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
             raise IntakeError(f"{path} is a damaged zip: fetch it again.") from None
+    elif path.exists() and path.suffix.lower() == ".zip":
+        raise IntakeError(f"{path} is a damaged zip: fetch it again.")
     elif path.exists():
         raise IntakeError(f"{path} is neither a folder nor a zip: name the folder with the submissions.")
     else:
@@ -84,7 +88,13 @@ def in_folder(folder):
     files = []
     for path in sorted(folder.rglob("*")):
         below = PurePosixPath(*path.relative_to(folder).parts)
-        state = path.lstat()
+        try:
+            state = path.lstat()
+            if stat.S_ISDIR(state.st_mode):
+                next(path.iterdir(), None)
+        except PermissionError:  # of the file, or of the folder that it lies in
+            files.append((below, File(path.name, NEVER, None, LOCKED)))
+            continue
         time = moment(datetime.datetime.fromtimestamp, state.st_mtime, datetime.timezone.utc)
         if stat.S_ISLNK(state.st_mode):
             files.append((below, File(path.name, time, None, LINK)))
@@ -119,12 +129,20 @@ def in_zip(path):
         elif entry.flag_bits & 1:
             problem = "is locked with a password"
         files.append((below, File(below.name, time, lambda entry=entry: unpacked(archive, entry), problem)))
-    tops = {below.parts[0] for below, _ in files}
-    if len(tops) == 1 and all(len(below.parts) > 1 or file is None for below, file in files):
-        inner = [(PurePosixPath(*below.parts[1:]), file) for below, file in files if len(below.parts) > 1]
-        if any(len(below.parts) > 1 for below, _ in inner):  # one folder round all the students' folders
-            return inner
+    students = [(below, file) for below, file in files if not is_nobodys(below.parts[0])]
+    tops = {below.parts[0] for below, _ in students}
+    if len(tops) == 1 and all(len(below.parts) > 1 or file is None for below, file in students):
+        inner = [(PurePosixPath(*below.parts[1:]), file) for below, file in students if len(below.parts) > 1]
+        alone = [below.stem for below, file in inner if file is not None and len(below.parts) == 1]
+        if any(len(below.parts) > 1 for below, _ in inner) or (
+                len(alone) > 1 and not any(name.startswith(PHASES) for name in alone)):
+            return inner  # one folder round all the students' folders, or round all their notebooks
     return files
+
+
+def is_nobodys(name):
+    """Whether a system, and no student, has put this file or folder there."""
+    return name.startswith((".", "__MACOSX")) or name.lower() in NOBODYS
 
 
 def moment(make, *given):
@@ -133,7 +151,7 @@ def moment(make, *given):
         time = make(*given).astimezone(datetime.timezone.utc)
     except (ValueError, OverflowError, OSError):
         time = None
-    return time if time and 1970 <= time.year < 3000 else datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
+    return time if time and 1970 <= time.year < 3000 else NEVER
 
 
 def unpacked(archive, entry):
@@ -154,7 +172,7 @@ def by_student(files, phase):
     students = {}
     for below, file in files:
         top = below.parts[0]
-        if top.startswith((".", "__MACOSX")) or top.lower() in NOBODYS:
+        if is_nobodys(top):
             continue
         in_a_folder = len(below.parts) > 1 or file is None
         if said := MOODLE.fullmatch(top) or (not in_a_folder and CANVAS.fullmatch(top)):
@@ -182,8 +200,9 @@ def choose(submission, files, phase):
     notebooks = [file for file in files if file.name.lower().endswith(".ipynb")]
     for file in files[:MOST]:
         if not file.name.lower().endswith(".ipynb"):
-            others.append(f"{printable(file.name)} {file.problem or 'is not a notebook (.ipynb)'}")
-    for file in notebooks[:MOST]:
+            where = unreadable if file.problem == LOCKED else others
+            where.append(f"{printable(file.name)} {file.problem or 'is not a notebook (.ipynb)'}")
+    for file in sorted(notebooks, key=lambda file: file.time, reverse=True)[:MOST]:
         called = printable(file.name)
         try:
             if file.problem:
@@ -197,7 +216,7 @@ def choose(submission, files, phase):
             continue
         match phase_of(cells):
             case None:
-                unreadable.append(f"{called} is not a notebook of this course")
+                unreadable.append(f"{called} is none of the course's notebooks with TODOs")
             case theirs if theirs == phase:
                 fitting.append((file.time, called, cells))
             case theirs:
@@ -222,11 +241,11 @@ def cells_of(body):
     except (ValueError, RecursionError):
         merged = "; it holds the marks of a merge that was not finished (<<<<<<<)" if b"\n<<<<<<< " in body else ""
         raise ValueError(f"is not a notebook: it is not JSON{merged}") from None
+    if isinstance(book, dict) and book.get("nbformat") != 4 and ("cells" in book or "worksheets" in book):
+        version = json.dumps(book.get("nbformat"))[:20]
+        raise ValueError(f"has the notebook format {version}, not 4: save it again in JupyterLab")
     if not isinstance(book, dict) or not isinstance(book.get("cells"), list):
         raise ValueError("is not a notebook: it has no cells")
-    if book.get("nbformat") != 4:
-        version = str(book.get("nbformat"))[:20]
-        raise ValueError(f"has the notebook format {version}, not 4: save it again in JupyterLab")
     cells = [plain(cell) for cell in book["cells"] if isinstance(cell, dict)]
     if sum(len(cell["source"]) for cell in cells) > LONGEST:
         raise ValueError(f"holds more than {LONGEST:,} characters of code and text")

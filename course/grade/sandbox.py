@@ -269,7 +269,7 @@ def context():
 FORKS_NEED = (
     "ipykernel.ipkernel", "ipykernel.kernelapp", "IPython.core.completerlib", "IPython.core.debugger",
     "IPython.extensions.storemagic", "torch", "helpers.checks", "helpers.parts", "helpers.plots", "helpers.training",
-    "helpers.widgets", "stack_data", "pygments.formatters.html", "pygments.formatters.terminal256",
+    "helpers.widgets", "tqdm", "stack_data", "pygments.formatters.html", "pygments.formatters.terminal256",
     "pygments.lexers.python")  # from stack_data on: for the first error
 _nursery, _making_it = None, threading.Lock()
 

@@ -43,6 +43,12 @@ PARTS_OF_LIBRARIES = {  # modules that are reached through another one
     "hub", "jit", "fx", "library", "overrides", "package", "ops", "serialization", "multiprocessing", "distributed",
     "ctypeslib", "f2py", "parts", "stdlib_re"} | {m for m in sys.stdlib_module_names if not LIBRARIES.fullmatch(m)}
 NOT_MODULES = {"array", "select", "trace", "signal", "profile", "gradcheck"}  # torch.select is a function
+PYTORCHS = {  # answers that are not the student's; to call one beside one's own, and compare, is good work
+    "scaled_dot_product_attention", "multi_head_attention_forward", "MultiheadAttention", "Transformer",
+    "TransformerEncoderLayer", "TransformerDecoderLayer", "TransformerEncoder", "TransformerDecoder"}
+ANYWHERE = {  # as an attribute of whatever: it is a way out
+    "sys", "os", "builtins", "importlib", "inspect", "gc", "ctypes", "subprocess", "threading", "comm", "ev",
+    "run_cell", "transform_cell", "do_execute", "shell_handlers", "_module", "_sys", "_ctypes", "global_enum"}
 HIDING = {"apply_", "map_", "map2_"}  # of a tensor: what they call, PyTorch's modes do not see
 FUNCTIONS = {"torch.load", "numpy.load", "numpy.memmap", "numpy.testing.measure", "numpy.lib.stride_tricks.as_strided"}
 OWN = {"_modules", "_parameters", "_buffers"}  # of the student's own layers
@@ -65,17 +71,19 @@ def suspicions(sources, known=None, stand_ins=()):
     for tree in trees.values():
         modules.update(modules_in(tree))
     modules["parts"] = "helpers.parts"  # whatever else is imported under this name
-    own = {node.id for tree in trees.values() for node in ast.walk(tree)
-           if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    nodes = [node for tree in trees.values() for node in ast.walk(tree)]
+    own = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    bound = own | {node.arg for node in nodes if isinstance(node, ast.arg)} | {
+        node.name for node in nodes if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
     modules.update({name: f"helpers.{name}" for name in {"plots", "widgets"} - own})
     for cell, tree in trees.items():
         lent -= {node.name for node in tree.body if isinstance(node, (ast.FunctionDef, ast.ClassDef))}  # now their own
         modules = {name: whole for name, whole in modules.items() if not whole.startswith("helpers.oracle.")}
         modules |= {name: f"helpers.oracle.{name}" for name in lent}
         try:
-            found = Scan(modules).all(tree)
+            found = Scan(modules, bound).all(tree)
             if known and cell in known:
-                found -= Scan(modules).all(parsed(known[cell]))
+                found -= Scan(modules, bound).all(parsed(known[cell]))
         except RecursionError:
             found = {("cannot be read by the scan", "too deep")}
         reasons = {}
@@ -150,8 +158,10 @@ def usual_part(module, name):
 class Scan(ast.NodeVisitor):
     """Finds in one cell what is not usual: a set of (what the code does, with which name)."""
 
-    def __init__(self, modules):
-        self.modules, self.found, self.inside, self.usual = modules, set(), 0, set()
+    def __init__(self, modules, bound):
+        """modules: {name: the module that it stands for}; bound: the names that have a meaning of the student's own"""
+        self.modules, self.bound, self.found, self.inside, self.usual = modules, bound, set(), 0, set()
+        self.called = set()
 
     def all(self, tree):
         nodes = list(ast.walk(tree))
@@ -175,6 +185,8 @@ class Scan(ast.NodeVisitor):
             whole = f"{node.module}.{alias.name}"
             if not (LIBRARIES.fullmatch(whole) or usual_part(node.module or "", alias.name)):
                 self.says("imports what an answer does not need", whole)
+            elif alias.name in PYTORCHS:
+                self.says("keeps what the answer is to be", whole)
             self.binds(alias.asname or alias.name, whole)
 
     def binds(self, name, whole=None):
@@ -258,6 +270,10 @@ class Scan(ast.NodeVisitor):
             self.says("uses the course's own pieces", whole)
         elif name in HIDING:
             self.says("hides what it calls", name)
+        elif name in ANYWHERE:
+            self.says("reaches beyond its cell", whole or name)
+        elif name in PYTORCHS and (self.inside or node not in self.called):
+            self.says("keeps what the answer is to be", whole or name)
         elif whole in FUNCTIONS or reached(whole, base) or (of_library and name in PARTS_OF_LIBRARIES - NOT_MODULES):
             self.says("reaches beyond its cell", whole or name)
         elif of_library and name.startswith(("_", "register_module_", "register_optimizer_")) and (
@@ -278,6 +294,7 @@ class Scan(ast.NodeVisitor):
             self.says("replaces a part of a library", ast.unparse(node))
 
     def visit_Call(self, node):
+        self.called.add(node.func)
         match node:
             case ast.Call(func=ast.Name(id="getattr" | "setattr" as name) as function, args=[whose, what, *_]) if (
                     root(whose) == "self" and (ordinary(what) or (name == "setattr" and isinstance(whose, ast.Name)))):
@@ -288,11 +305,11 @@ class Scan(ast.NodeVisitor):
                 return
             case ast.Call(func=ast.Name(id="type"), args=[_, _, *_]):
                 self.says("looks into the running program", "type(name, bases, members)")
-            case ast.Call(func=ast.Name(id="print" | "help" | "dir"), args=args):
+            case ast.Call(func=ast.Name(id="print" | "help" | "dir" as name), args=args) if name not in self.bound:
                 self.usual.update(args)
             case ast.Call(func=ast.Attribute(attr="wraps") | ast.Name(id="wraps"), args=[_, _, *_]):
                 self.says("looks into the running program", "wraps")
-            case ast.Call(func=ast.Attribute(value=ast.Name(id="checks")), args=args):
+            case ast.Call(func=ast.Attribute(value=ast.Name(id="checks")), args=args) if "checks" not in self.bound:
                 self.usual.update(args)
             case ast.Call(func=ast.Name() as function):
                 self.usual.add(function)

@@ -11,6 +11,7 @@ MAKE = f"""
 import sys, types
 sys.modules["grading"] = types.ModuleType("grading")
 exec({INSIDE!r}, vars(sys.modules["grading"]))
+sys.modules["grading"].listen()
 """
 ASK = "__import__('sys').modules['grading'].{}"  # a student's cell may have taken any other name
 

@@ -122,14 +122,19 @@ def as_found():
     numpy = sys.modules.get("numpy")
     state = torch.get_rng_state(), random.getstate(), numpy.random.get_state() if numpy else None
     dtype, limit, threads = torch.get_default_dtype(), sys.getrecursionlimit(), torch.get_num_threads()
+    modes = torch.is_grad_enabled(), torch.is_anomaly_enabled(), torch.get_default_device()
     try:
-        torch.set_default_dtype(torch.float32)
+        reset_modes()
         sys.setrecursionlimit(min(limit, 3000))
         torch.set_num_threads(1)  # the tensors are tiny: several threads would only wait for each other
         yield
     finally:
         mend()
         torch.set_default_dtype(dtype)
+        torch.set_grad_enabled(modes[0])
+        torch.autograd.set_detect_anomaly(modes[1])
+        if modes[2] != torch.get_default_device():
+            torch.set_default_device(modes[2])
         sys.setrecursionlimit(limit)
         torch.set_num_threads(threads)
         torch.set_rng_state(state[0])

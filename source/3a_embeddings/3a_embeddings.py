@@ -404,7 +404,7 @@ def _known_table(max_len, embed_dim):  # so that a gap in TODO 8 costs only TODO
     return torch.where(_j % 2 == 0, _angle.sin(), _angle.cos()).float()
 
 
-_own, sinusoidal_table = sinusoidal_table, _known_table
+_own, sinusoidal_table = globals().get("sinusoidal_table"), _known_table
 try:
     _layer = PositionalEncoding(6, 10)
     _x = torch.randn(3, 7, 6)

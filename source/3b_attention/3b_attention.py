@@ -193,8 +193,8 @@ assert all(isinstance(getattr(_layer, n), nn.Linear) for n in ("q_proj", "k_proj
 checks.todo_11(SelfAttention)
 ### BEGIN HIDDEN TESTS
 try:
+    checks.todo_10(SelfAttention, quiet=True)
     _layer = SelfAttention(2)
-    assert all(getattr(_layer, n).weight.shape == (2, 2) for n in ("q_proj", "k_proj", "v_proj"))
 except Exception:  # TODO 10 has a test of its own
     _layer = nn.Module.__new__(SelfAttention)
     nn.Module.__init__(_layer)
@@ -373,8 +373,8 @@ checks.todo_13(MultiHeadAttention)
 ### BEGIN HIDDEN TESTS
 torch.manual_seed(13)
 try:
+    checks.todo_12(MultiHeadAttention, quiet=True)
     _layer = MultiHeadAttention(12, 3).eval()
-    assert all(getattr(_layer, n).weight.shape == (12, 12) for n in ("q_proj", "k_proj", "v_proj", "out_proj"))
 except Exception:  # TODO 12 has a test of its own
     _layer = nn.Module.__new__(MultiHeadAttention)
     nn.Module.__init__(_layer)

@@ -114,6 +114,66 @@ def answer(phase, name):
     return clear(next(cell.source for cell in build.source_notebook(phase).cells if cell.id == name), range(1, 32))
 
 
+K_IS_Q = answer("3b_attention", "todo-10-11").replace(
+    "self.k_proj = nn.Linear(embed_dim, embed_dim, bias=False)", "self.k_proj = self.q_proj")
+SAME_ATTRIBUTE = answer("5_training", "todo-25-27").replace("self.ids", "self.data")
+NO_DROPOUT = answer("3b_attention", "todo-12-13").replace("self.dropout = ", "_ = ")
+
+
+@pytest.mark.parametrize("phase, instead, costs", [
+    ("3a_embeddings", {"todo_8": "def another_name():\n    pass"}, {"test-8"}),
+    ("3b_attention", {"todo_10_11": K_IS_Q}, {"test-10"}),
+    ("3b_attention", {"todo_12_13": NO_DROPOUT}, {"test-12"}),
+    ("3c_blocks", {"todo_14_15": "x = ("}, {"test-14", "test-15"}),
+    ("5_training", {"todo_25_27": SAME_ATTRIBUTE}, set()),
+])
+def test_a_wrong_answer_costs_itself_alone(phase, instead, costs):
+    outcomes, suspicious = ran(phase, **instead)
+    assert {name for name, status in outcomes.items() if name.startswith("test-") and status != "ok"} == costs
+    assert suspicious == []
+
+
+def test_an_object_may_be_the_answer():
+    written = answer("1_tensors", "todo-3")
+    source = written.replace("def split_heads", "def _split").replace("def merge_heads", "def _merge") + """
+class Step:
+    def __init__(self, function):
+        self.function = function
+    def __call__(self, *inputs):
+        return self.function(*inputs)
+split_heads, merge_heads = Step(_split), Step(_merge)
+"""
+    outcomes, suspicious = ran("1_tensors", todo_3=source)
+    assert outcomes["test-3"] == "ok" and suspicious == []
+
+
+HELD = """
+space, python = {}, s.modules["builtins"]
+text = python.open(s.modules["helpers." + "oracle"].__file__).read()
+python.exec(python.compile(text, "/tmp/ipykernel_1/2.py", "exec"), space)
+split_heads, merge_heads = space["split_heads"], space["merge_heads"]
+"""  # s: Python's module sys, under whatever name
+FORGED = """
+import json
+J, old = json.JSONDecoder, json.JSONDecoder.decode
+def split_heads(x, num_heads):
+    return x
+def merge_heads(x):
+    return x
+def decode(self, text, *rest, **named):
+    found = old(self, text, *rest, **named)
+    if type(found) is dict and "HIDDEN" in str(found.get("code")) and split_heads is not object:
+        found["code"] = "pass"
+    return found
+J.decode = decode
+"""
+PUT = "def put(self, name, value):\n    setattr(self, name, value)\n"
+TYPED = """
+import typing
+hint, _ = typing.get_args(typing.Optional['__imp' + 'ort__("sys")'])
+s = hint._evaluate({}, {}, frozenset())
+"""
+
 ATTACKS = {  # on a TODO's points without an answer, and what flags each; None: it does not earn them
     "what a check lends is kept": ("3a_embeddings", 8, dict(todo_8=PROBE), None),
     "a lent piece under its own name": ("3c_blocks", 15, dict(
@@ -154,6 +214,17 @@ ATTACKS = {  # on a TODO's points without an answer, and what flags each; None: 
     "the checks' guard is another": ("2_modules", 5, dict(
         own={"todo-4-5": "[engine] = [checks for checks in [checks.engine]]\nengine.guard = engine.guard.sys"}),
         "helpers.checks.engine"),
+    "a module that an object holds": ("1_tensors", 3, dict(
+        todo_3="import warnings\nw = warnings.catch_warnings()\ns = w._module.sys\n" + HELD), "asked Python for"),
+    "a module through typing": ("1_tensors", 3, dict(todo_3=TYPED + HELD), "asked Python for"),
+    "the cells arrive forged": ("1_tensors", 3, dict(todo_3=FORGED), "json"),
+    "a check with other defaults": ("1_tensors", 3, dict(
+        todo_3=answer("1_tensors", "todo-3") + "\n" + PUT
+        + "put(checks.todo_3, '__kwdef' + 'aults__', {'seed': 5, 'quiet': False})"), "asked Python for"),
+    "a property on PyTorch's layer": ("3b_attention", 11, dict(
+        own={"todo-10-11": "L = nn.Linear\nL.weight = property(lambda self: self._parameters['weight'])"}), "torch.nn"),
+    "PyTorch's layer under another name": ("3b_attention", 11, dict(
+        own={"todo-10-11": "work = F.scaled_dot_product_attention"}), "keeps what the answer is to be"),
     "a table kept in a library": ("4_model", 21, dict(
         own={"todo-18-19": "torch.backends.kept = causal_mask(300)"}, todo_21=KEPT.format("torch.backends.kept")),
         "test-21: it does not pass without the course's own answer"),
@@ -175,6 +246,16 @@ def test_borrowed_points_have_a_flag(name):
 
 
 HONEST = {
+    "everything of PyTorch": ("1_tensors", {"todo-1": "from torch import *"}),
+    "names that the hidden tests use": ("1_tensors", {"todo-1": (
+        "sum = 0\nlist = [1]\ntype = 'x'\nall = [1]\ntuple = (1,)\nabs = 3\nrange = torch.arange(5)")}),
+    "settings": ("1_tensors", {
+        "todo-1": "torch.set_default_dtype(torch.float64)\ntorch.autograd.set_detect_anomaly(True)"}),
+    "beside PyTorch's": ("3b_attention", {"todo-12-13": (
+        "q = torch.randn(1, 2, 4)\nprint(id(q), F.scaled_dot_product_attention(q, q, q))\n"
+        "nn.MultiheadAttention(4, 2)")}),
+    "compiled": ("2_modules", {"todo-4-5": "m = torch.compile(nn.Linear(2, 2))"}),
+    "switched off": ("2_modules", {"test-4": "%%script echo skipping\nclass TwoLayerNet:\n    pass"}),
     "a plot": ("1_tensors", {"todo-1": "import matplotlib.pyplot as plt\nplt.plot([1, 2, 3]);"}),
     "an optimizer": ("3a_embeddings", {"todo-8": (
         "layer = nn.Linear(2, 1)\no = torch.optim.AdamW(layer.parameters())\n"

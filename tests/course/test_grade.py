@@ -5,12 +5,15 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import zipfile
+from pathlib import Path
 
 import pytest
 from handed_in import CLASS, PHASE, files
 
 from course import ROOT, setup
+from course.grade import intake
 
 pytestmark = pytest.mark.skipif(not shutil.which("bwrap"),
                                 reason="bubblewrap is not installed, so nothing is sandboxed")
@@ -145,10 +148,51 @@ def test_a_zip_from_an_lms(tmp_path):
     assert not (tmp_path.parent / "escape.ipynb").exists()
 
 
+@pytest.mark.parametrize("names, students", [
+    (["class/ann/{}", "class/bob/{}", "__MACOSX/class/ann/._{}", "class/.DS_Store"], ["ann", "bob"]),
+    (["class/ann/{}", "class/bob/{}", ".DS_Store"], ["ann", "bob"]),
+    (["class/ann.ipynb", "class/bob.ipynb"], ["ann", "bob"]),
+    (["ann/{}", "ann/2_modules-Copy1.ipynb"], ["ann"]),
+])
+def test_who_is_who_in_a_zip(tmp_path, names, students):
+    with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
+        for name in names:
+            archive.writestr(name.format(f"{PHASE}.ipynb"), files()()[f"{PHASE}.ipynb"])
+    assert [s.student for s in intake.collect(tmp_path / "all.zip", PHASE)] == students
+
+
+def test_a_folder_that_may_not_be_opened():
+    """It is its student's status, and nobody else's."""
+    with tempfile.TemporaryDirectory() as folder:  # pytest's own folders are closed to everybody else
+        for name in ("ann", "bob", "cy"):
+            (Path(folder) / name).mkdir()
+            (Path(folder) / name / f"{PHASE}.ipynb").write_bytes(files()()[f"{PHASE}.ipynb"])
+        (Path(folder) / "bob").chmod(0o644)
+        (Path(folder) / "cy").chmod(0)
+        Path(folder).chmod(0o755)
+        mine, root = os.geteuid(), os.geteuid() == 0
+        if root:  # may open everything
+            os.chown(folder, 65534, 65534)
+            for name in ("ann", "bob", "cy"):
+                os.chown(Path(folder) / name, 65534, 65534)
+            os.seteuid(65534)
+        try:
+            found = {s.student: (s.status, s.why) for s in intake.collect(folder, PHASE)}
+        finally:
+            os.seteuid(mine)
+            for name in ("bob", "cy"):
+                (Path(folder) / name).chmod(0o755)
+    assert found["ann"] == ("ready", "")
+    for student in ("bob", "cy"):
+        assert found[student][0] == "unreadable" and "no right to read" in found[student][1], found
+
+
 @pytest.mark.parametrize("what, says", [
-    ("nowhere", "There is no"), ("file.txt", "neither a folder nor a zip"), ("empty", "holds no submissions")])
+    ("cut.zip", "damaged zip"), ("nowhere", "There is no"), ("file.txt", "neither a folder nor a zip"),
+    ("empty", "holds no submissions")])
 def test_nothing_to_grade(tmp_path, what, says):
-    (tmp_path / "file.txt").write_text("x", encoding="utf-8")
+    for name in ("file.txt", "cut.zip"):
+        (tmp_path / name).write_text("x", encoding="utf-8")
     (tmp_path / "empty").mkdir()
     outcome = grade(tmp_path / what, tmp_path / "class")
     assert outcome.returncode == 1 and says in outcome.stderr and "Traceback" not in outcome.stderr

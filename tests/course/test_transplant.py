@@ -100,6 +100,8 @@ def test_each_answer_is_found(phase):
 @pytest.mark.parametrize("written, runs", [
     ("x = (7\n  % 4)", "x = (7\n  % 4)"),
     ("!pip install x\ny = (7\n  % 4)", "pass  # not run while grading: !pip install x\ny = (7\n  % 4)"),
+    ("%%script false\nwhile True:\n    pass", "# not run while grading: %%script false\n"
+     "# not run while grading: while True:\n# not run while grading:     pass"),
     ("%%time\nx = 1", "pass  # not run while grading: %%time\nx = 1"),
     ("%time x = 1\n", "x = 1\n"),
     ("x = !ls\n", "pass  # not run while grading: x = !ls\n"),
