@@ -309,21 +309,27 @@ SETTINGS = {
     "default device": lambda: torch.set_default_device("meta"),
     "seed": lambda: torch.manual_seed(0),
     "grad mode": lambda: torch.set_grad_enabled(False),
+    "anomaly mode": lambda: torch.autograd.set_detect_anomaly(True),
 }
+
+
+def modes():
+    return (torch.get_default_dtype(), torch.get_default_device(), torch.is_grad_enabled(), torch.is_anomaly_enabled())
 
 
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_checks_do_not_depend_on_settings(setting):
     try:
         SETTINGS[setting]()
-        before = torch.get_default_dtype(), torch.get_default_device(), torch.is_grad_enabled()
+        before = modes()
         for todo in (1, 3, 5, 7, 8, 9, 10, 11, 12, 13):
             import answers
             good = next(a for a in answers.cases(todo) if a.kind == "right")
             assert answers.outcome(good, seed=None) is None
         assert "no scale" in fails(no_scale)
-        assert before == (torch.get_default_dtype(), torch.get_default_device(), torch.is_grad_enabled())
+        assert modes() == before
     finally:
+        torch.autograd.set_detect_anomaly(False)
         torch.set_default_dtype(torch.float32)
         torch.set_default_device(None)
         torch.set_grad_enabled(True)
