@@ -131,7 +131,8 @@ def in_zip(path):
         files.append((below, File(below.name, time, lambda entry=entry: unpacked(archive, entry), problem)))
     students = [(below, file) for below, file in files if not is_nobodys(below.parts[0])]
     tops = {below.parts[0] for below, _ in students}
-    if len(tops) == 1 and all(len(below.parts) > 1 or file is None for below, file in students):
+    if len(tops) == 1 and not MOODLE.fullmatch(min(tops)) and all(
+            len(below.parts) > 1 or file is None for below, file in students):
         inner = [(PurePosixPath(*below.parts[1:]), file) for below, file in students if len(below.parts) > 1]
         alone = [below.stem for below, file in inner if file is not None and len(below.parts) == 1]
         if any(len(below.parts) > 1 for below, _ in inner) or (

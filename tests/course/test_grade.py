@@ -153,6 +153,7 @@ def test_a_zip_from_an_lms(tmp_path):
     (["class/ann/{}", "class/bob/{}", ".DS_Store"], ["ann", "bob"]),
     (["class/ann.ipynb", "class/bob.ipynb"], ["ann", "bob"]),
     (["ann/{}", "ann/2_modules-Copy1.ipynb"], ["ann"]),
+    (["Ann_7_assignsubmission_file_/first.ipynb", "Ann_7_assignsubmission_file_/second.ipynb"], ["Ann_7"]),
 ])
 def test_who_is_who_in_a_zip(tmp_path, names, students):
     with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
