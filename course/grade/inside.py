@@ -17,40 +17,75 @@ import types
 from IPython import get_ipython
 
 # What the course is before a student's first cell, and the answers that nonsense stands for.
-course, answers = types.SimpleNamespace(), {}
+course, answers = types.SimpleNamespace(folder=""), {}
 
 # Python's own events (docs.python.org/3/library/audit_events.html) that no answer causes by itself.
 NOBODYS = {"exec", "compile", "open", "marshal.loads", "pickle.find_class", "code.__new__", "function.__new__",
            "object.__getattr__", "object.__setattr__", "object.__delattr__", "sys._getframe", "sys._current_frames",
            "sys.setprofile", "sys.settrace", "sys.addaudithook", "gc.get_objects", "gc.get_referrers",
            "gc.get_referents", "_thread.start_new_thread"}
-# Whoever reads code through these has asked for it as if it were done without them.
-GO_BETWEENS = ("/functools.py", "/typing.py", "/timeit.py", "/runpy.py", "/code.py", "/interactiveshell.py")
+# What goes through these is asked for all the same; to run text as code, only libraries may that do it of their own.
+GO_BETWEENS = ("/functools.py", "/typing.py", "/contextlib.py", "/dataclasses.py", "<string>")
+RUN_THEIR_OWN = ("/dataclasses.py", "/collections/__init__.py", "/enum.py", "/torch/", "/matplotlib/", "/numpy/",
+                 "/tqdm/", "/traitlets/", "/ipywidgets/")
 # What carries a cell to Python and its outcome back.
 CARRIERS = ("json", "json.decoder", "json.encoder", "jupyter_client.session", "jupyter_client.jsonutil",
             "ipykernel.kernelbase", "ipykernel.ipkernel", "ipykernel.zmqshell", "IPython.core.interactiveshell",
-            "IPython.core.compilerop", "IPython.core.displayhook", "threading", "contextlib", "enum", "functools",
-            "tqdm.std", "tqdm._monitor")
+            "IPython.core.compilerop", "IPython.core.displayhook", "IPython.core.inputtransformer2", "threading",
+            "contextlib", "enum", "functools", "tqdm.std", "tqdm._monitor")
 
 
 def listen():
-    """For the rest of this process' life: Python has no way to take such a hook out again."""
-    heard, busy = set(), set()
+    """For the rest of this process' life: Python has no way to take such a hook out again.
+
+    Returns two functions: what a student's code has asked for since the last time, and what was compiled since then.
+    """
+    heard, compiled, busy = set(), set(), set()
+
+    def by_student(event, arguments):
+        """Whether a student's code is behind it."""
+        frame = first = sys._getframe(2)
+        secret = event == "open" and ("oracle.py" in str(arguments[0]) or "checks/" in str(arguments[0]))
+        if event in ("exec", "compile") or secret:
+            while frame and not of_a_cell(frame.f_code.co_filename):
+                if frame.f_code.co_name == "_find_and_load" or frame.f_code.co_filename.startswith(course.folder):
+                    return False  # it imports what it has named, or the course does it
+                frame = frame.f_back
+            libraries = RUN_THEIR_OWN if event == "exec" else (*RUN_THEIR_OWN, "/typing.py")  # it compiles every hint
+            return frame and not any(part in first.f_code.co_filename for part in libraries)
+        while frame and frame.f_code.co_filename.endswith(GO_BETWEENS):
+            frame = frame.f_back
+        return frame and of_a_cell(frame.f_code.co_filename)
 
     def hook(event, arguments):
+        if event.startswith("object.") and arguments[1] in ("__doc__", "__name__", "__qualname__", "__annotations__"):
+            return  # a dataclass gets its docstring so
         if (event in NOBODYS or event.startswith("ctypes.")) and (me := _thread.get_ident()) not in busy:
             busy.add(me)  # what is done in here is no event
             try:
-                frame = sys._getframe(1)
-                while frame and frame.f_code.co_filename.endswith(GO_BETWEENS):
-                    frame = frame.f_back
-                if frame and of_a_cell(frame.f_code.co_filename):
+                if event == "compile" and sys._getframe(1).f_code.co_filename.endswith("/compilerop.py"):
+                    compiled.add(digest(arguments[0]))
+                if by_student(event, arguments):
                     heard.add(event if not event.startswith("object.") else f"{event} of {arguments[1]}")
             finally:
                 busy.discard(me)
 
+    def taken(some):
+        found = sorted(some)
+        some.clear()
+        return found
+
     sys.addaudithook(hook)
-    course.heard = heard
+    return lambda: taken(heard), lambda: taken(compiled)
+
+
+def digest(source):
+    """Of the text of a cell, or of what IPython makes of it."""
+    text = source.decode() if isinstance(source, bytes) else str(source)
+    return hashlib.sha256(text.strip().encode("utf-8", "replace")).hexdigest()
+
+
+asked_for, compiled = listen()
 
 
 def remember():
@@ -63,9 +98,11 @@ def remember():
 
     from helpers import checks, oracle
     course.engine, course.file, course.torch = checks.engine, oracle.__file__, torch.__path__[0]
+    course.folder = sys.modules["helpers"].__path__[0]
     course.guard, course.reset_modes = checks.guard.__file__, checks.guard.reset_modes
-    course.forbids = {check.todo: check.forbids for check in vars(checks).values() if hasattr(check, "forbids")}
-    course.oracle = dict(vars(oracle))
+    course.forbids = types.MappingProxyType(
+        {check.todo: check.forbids for check in vars(checks).values() if hasattr(check, "forbids")})
+    course.oracle = types.MappingProxyType(dict(vars(oracle)))
     course.threads = set(threading.enumerate())
 
 
@@ -94,8 +131,10 @@ def look(used):
         return callback is getattr(sys.modules.get("matplotlib.pyplot"), getattr(callback, "__name__", ""), None)
 
     shell = get_ipython()
-    parts = shell, shell.compile, shell.kernel, shell.kernel.session
-    spaces = {"torch": {key: vars(torch)[key] for key in torch.__all__}, "Python's own functions": vars(builtins)}
+    parts = (shell, shell.compile, shell.kernel, shell.kernel.session, sys.modules["json"]._default_decoder,
+             sys.modules["json"]._default_encoder)
+    spaces = {"sys": {key: vars(sys)[key] for key in vars(sys) if not key.startswith("last_")},  # these follow errors
+              "torch": {key: vars(torch)[key] for key in torch.__all__}, "Python's own functions": vars(builtins)}
     for name in ("torch.nn", "torch.nn.functional", "torch.nn.init", "torch.optim", "torch.optim.lr_scheduler",
                  "torch.utils.data", "torch.testing", "math", "random", "copy", *CARRIERS):
         spaces[name] = vars(sys.modules[name])
@@ -120,10 +159,12 @@ def look(used):
     things["IPython's methods"] = [
         shell.run_cell, shell.run_code, shell.run_ast_nodes, shell.compile, shell.showtraceback,
         *methods(*parts, transformers), *(thing for part in parts for thing in functions(vars(part))),
-        shell.kernel.session.pack, shell.kernel.session.unpack, *shell.kernel.shell_handlers.values()]
+        shell.kernel.session.pack, shell.kernel.session.unpack, *shell.kernel.shell_handlers.values(),
+        shell.user_ns, type(shell.user_ns), vars(shell.user_module)]
     printers = shell.display_formatter.formatters["text/plain"]  # what is said here goes through them
     things["IPython's printers"] = [*printers.type_printers.values(), *printers.singleton_printers.values()]
     things["the tracing"] = [sys.gettrace(), sys.getprofile(), threading.gettrace(), threading.getprofile()]
+    things["the watch"] = [sys.modules.get("grading"), *vars(course).values(), *functions(globals())]
     things["the hooks"] = [sys.excepthook, sys.displayhook, sys.meta_path[0]]
     names = {**vars(builtins), **shell.user_ns}
     things |= {f"the name {key}": [names[key]] for key in used if key in names}
@@ -160,16 +201,18 @@ def of_a_cell(file):
     return "ipykernel_" in file or file.startswith("<ipython-input")
 
 
-def follow(names, todo, awake):
+def follow(names, todo, awake, source):
     """From now on, until `followed`: note whose code answers in the checks, each of which runs in a thread of its own.
 
-    names: what the TODO asks for; awake: the numbers of the checks that the test itself calls
+    names: what the TODO asks for; awake: the numbers of the checks that the test itself calls; source: its digest
     """
+    compiled()
     remember()  # after a kernel that ended, no student's cell may have come before
     course.reset_modes()  # such as float64 from a cell of the student's own: it is not what the test is about
     forbids = course.forbids.get(todo, ())
     parts = [part for part in forbids if isinstance(part, str)]
-    layers = {kind.forward.__code__ for kind in forbids if isinstance(kind, type)}
+    layers = {method.__code__ for kind in forbids if isinstance(kind, type) for method in vars(kind).values()
+              if isinstance(method, types.FunctionType)}
     courses = {(code.co_name, code.co_firstlineno): name for name in names
                for code in codes(course.oracle.get(name)) if code.co_filename == course.file}
     found = set()
@@ -219,6 +262,8 @@ def follow(names, todo, awake):
         if threading.getprofile() is not note:
             found.add("something that stopped the watch")
         threading.setprofile(None)
+        if source not in compiled():
+            found.add("something that put another test in the place of this one")
         for name in names:
             answer = unwrapped(get_ipython().user_ns.get(name))
             files = {code.co_filename for code in codes(answer)}
@@ -273,10 +318,3 @@ def put_back():
     """The answers, where nonsense was."""
     get_ipython().user_ns.update(answers)
     course.engine.awake = ()
-
-
-def asked_for():
-    """What a student's code has asked for since the last time."""
-    heard = sorted(course.heard)
-    course.heard.clear()
-    return heard

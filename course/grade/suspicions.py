@@ -47,8 +47,9 @@ PYTORCHS = {  # answers that are not the student's; to call one beside one's own
     "scaled_dot_product_attention", "multi_head_attention_forward", "MultiheadAttention", "Transformer",
     "TransformerEncoderLayer", "TransformerDecoderLayer", "TransformerEncoder", "TransformerDecoder"}
 ANYWHERE = {  # as an attribute of whatever: it is a way out
-    "sys", "os", "builtins", "importlib", "inspect", "gc", "ctypes", "subprocess", "threading", "comm", "ev",
-    "run_cell", "transform_cell", "do_execute", "shell_handlers", "_module", "_sys", "_ctypes", "global_enum"}
+    "sys", "os", "builtins", "importlib", "inspect", "gc", "ctypes", "subprocess", "threading", "torch", "jit", "hub",
+    "CompilationUnit", "comm", "ev", "run_cell", "transform_cell", "do_execute", "shell_handlers", "obj", "_module",
+    "_sys", "_ctypes", "global_enum"}
 HIDING = {"apply_", "map_", "map2_"}  # of a tensor: what they call, PyTorch's modes do not see
 FUNCTIONS = {"torch.load", "numpy.load", "numpy.memmap", "numpy.testing.measure", "numpy.lib.stride_tricks.as_strided"}
 OWN = {"_modules", "_parameters", "_buffers"}  # of the student's own layers
@@ -183,7 +184,7 @@ class Scan(ast.NodeVisitor):
     def visit_ImportFrom(self, node):
         for alias in node.names:
             whole = f"{node.module}.{alias.name}"
-            if not (LIBRARIES.fullmatch(whole) or usual_part(node.module or "", alias.name)):
+            if not LIBRARIES.fullmatch(whole) and (is_module(whole) or not usual_part(node.module or "", alias.name)):
                 self.says("imports what an answer does not need", whole)
             elif alias.name in PYTORCHS:
                 self.says("keeps what the answer is to be", whole)
@@ -325,7 +326,7 @@ class Scan(ast.NodeVisitor):
 
     def visit_MatchClass(self, node):
         for name in node.kwd_attrs:
-            if name.startswith("_") or name in PEEKING:
+            if name.startswith("_") or name in PEEKING | ANYWHERE | PYTORCHS:
                 self.says("looks into the running program", name)
         self.generic_visit(node)
 
@@ -369,12 +370,13 @@ def locals_of(scope):
 
 
 def ordinary(name):
-    """Whether the name that getattr gets is surely none of Python's own: "fc1", f"layer{n}"."""
+    """Whether the name that getattr gets is surely none that leads away: "fc1", f"layer{n}"."""
+    others = PEEKING | PYTORCHS | ANYWHERE
     match name:
         case ast.Constant(value=str(text)):
-            return not text.startswith("_")
+            return not text.startswith("_") and text not in others
         case ast.JoinedStr(values=[ast.Constant(value=str(text)), *_]):
-            return not text.startswith("_")
+            return not any(other.startswith(text) for other in {"__", *others}) and not text.startswith("_")
         case ast.JoinedStr(values=[*_, ast.Constant(value=str(text))]):
-            return not text.endswith("_")
+            return not any(other.endswith(text) for other in {"__", *others}) and not text.endswith("__")
     return False

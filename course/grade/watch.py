@@ -10,8 +10,7 @@ INSIDE = (Path(__file__).parent / "inside.py").read_text(encoding="utf-8")
 MAKE = f"""
 import sys, types
 sys.modules["grading"] = types.ModuleType("grading")
-exec({INSIDE!r}, vars(sys.modules["grading"]))
-sys.modules["grading"].listen()
+exec(compile({INSIDE!r}, "grading", "exec"), vars(sys.modules["grading"]))
 """
 ASK = "__import__('sys').modules['grading'].{}"  # a student's cell may have taken any other name
 

@@ -153,13 +153,15 @@ text = python.open(s.modules["helpers." + "oracle"].__file__).read()
 python.exec(python.compile(text, "/tmp/ipykernel_1/2.py", "exec"), space)
 split_heads, merge_heads = space["split_heads"], space["merge_heads"]
 """  # s: Python's module sys, under whatever name
-FORGED = """
-import json
-J, old = json.JSONDecoder, json.JSONDecoder.decode
+EMPTY = """
 def split_heads(x, num_heads):
     return x
 def merge_heads(x):
     return x
+"""
+FORGED = EMPTY + """
+import json
+J, old = json.JSONDecoder, json.JSONDecoder.decode
 def decode(self, text, *rest, **named):
     found = old(self, text, *rest, **named)
     if type(found) is dict and "HIDDEN" in str(found.get("code")) and split_heads is not object:
@@ -167,6 +169,49 @@ def decode(self, text, *rest, **named):
     return found
 J.decode = decode
 """
+AT_SYS = """
+def read(self, name):
+    return getattr(self, f"{name}s")
+def put(self, name, value):
+    setattr(self, name, value)
+try:
+    checks.todo_99
+except AttributeError as error:
+    s = read(error.obj.engine.guard, "sy")
+"""
+WRAPPED = """
+def split_heads(x, num_heads):
+    return o.split_heads(x, num_heads)
+def merge_heads(x):
+    return o.merge_heads(x)
+"""
+LOADED = """
+u, path = s.modules["importlib.util"], s.modules["helpers." + "oracle"].__file__
+spec = u.spec_from_file_location("mine", path.replace("helpers/", "helpers/./"))
+o = u.module_from_spec(spec)
+spec.loader.exec_module(o)
+""" + WRAPPED
+NO_ERROR = """
+old = s.exc_info
+put(s, "exc_info", lambda: old() if split_heads is object else (None, None, None))
+""" + EMPTY
+OTHER_LINES = """
+M = s.modules["IPython.core.inputtransformer2"]
+old = M.make_tokens_by_line
+def make_tokens_by_line(lines):
+    if "HIDDEN" in "".join(lines) and split_heads is not object:
+        lines[:] = ["pass\\n"]
+    return old(lines)
+put(M, "make_tokens_by_line", make_tokens_by_line)
+""" + EMPTY
+OTHER_WATCH = """
+class Other:
+    def __getattr__(self, name):
+        return (lambda: []) if name in ("asked_for", "followed") else getattr(real, name)
+real = s.modules["grading"]
+s.modules["grading"] = Other()
+o = s.modules["helpers." + "oracle"]
+""" + WRAPPED
 PUT = "def put(self, name, value):\n    setattr(self, name, value)\n"
 TYPED = """
 import typing
@@ -225,6 +270,10 @@ ATTACKS = {  # on a TODO's points without an answer, and what flags each; None: 
         own={"todo-10-11": "L = nn.Linear\nL.weight = property(lambda self: self._parameters['weight'])"}), "torch.nn"),
     "PyTorch's layer under another name": ("3b_attention", 11, dict(
         own={"todo-10-11": "work = F.scaled_dot_product_attention"}), "keeps what the answer is to be"),
+    "a copy of the course's answers": ("1_tensors", 3, dict(todo_3=AT_SYS + LOADED), "asked Python for exec"),
+    "no error is one": ("1_tensors", 3, dict(todo_3=AT_SYS + NO_ERROR), "sys"),
+    "another test in its place": ("1_tensors", 3, dict(todo_3=AT_SYS + OTHER_LINES), "another test in the place"),
+    "another watch": ("1_tensors", 3, dict(todo_3=AT_SYS + OTHER_WATCH), "the watch"),
     "a table kept in a library": ("4_model", 21, dict(
         own={"todo-18-19": "torch.backends.kept = causal_mask(300)"}, todo_21=KEPT.format("torch.backends.kept")),
         "test-21: it does not pass without the course's own answer"),
@@ -254,6 +303,9 @@ HONEST = {
     "beside PyTorch's": ("3b_attention", {"todo-12-13": (
         "q = torch.randn(1, 2, 4)\nprint(id(q), F.scaled_dot_product_attention(q, q, q))\n"
         "nn.MultiheadAttention(4, 2)")}),
+    "a dataclass": ("2_modules", {"todo-4-5": (
+        "from dataclasses import dataclass, field\n@dataclass\nclass Config:\n    width: int = 4\n"
+        "    names: list = field(default_factory=list)\nprint(Config())")}),
     "compiled": ("2_modules", {"todo-4-5": "m = torch.compile(nn.Linear(2, 2))"}),
     "switched off": ("2_modules", {"test-4": "%%script echo skipping\nclass TwoLayerNet:\n    pass"}),
     "a plot": ("1_tensors", {"todo-1": "import matplotlib.pyplot as plt\nplt.plot([1, 2, 3]);"}),
