@@ -24,6 +24,8 @@ NOBODYS = {"exec", "compile", "open", "marshal.loads", "pickle.find_class", "cod
            "object.__getattr__", "object.__setattr__", "object.__delattr__", "sys._getframe", "sys._current_frames",
            "sys.setprofile", "sys.settrace", "sys.addaudithook", "gc.get_objects", "gc.get_referrers",
            "gc.get_referents", "_thread.start_new_thread"}
+# These are read and written all the time; how a frame is come by, where f_code is, is an event itself.
+ORDINARY = {"__doc__", "__name__", "__qualname__", "__annotations__", "f_code"}
 # What goes through these is asked for all the same; to run text as code, only libraries may that do it of their own.
 GO_BETWEENS = ("/functools.py", "/typing.py", "/contextlib.py", "/dataclasses.py", "<string>")
 RUN_THEIR_OWN = ("/dataclasses.py", "/collections/__init__.py", "/enum.py", "/torch/", "/matplotlib/", "/numpy/",
@@ -42,9 +44,9 @@ def listen():
     """
     heard, compiled, busy = set(), set(), set()
 
-    def by_student(event, arguments):
-        """Whether a student's code is behind it."""
-        frame = first = sys._getframe(2)
+    def by_student(event, arguments, frame):
+        """Whether a student's code is behind what happens in this frame."""
+        first = frame
         secret = event == "open" and ("oracle.py" in str(arguments[0]) or "checks/" in str(arguments[0]))
         if event in ("exec", "compile") or secret:
             while frame and not of_a_cell(frame.f_code.co_filename):
@@ -58,14 +60,18 @@ def listen():
         return frame and of_a_cell(frame.f_code.co_filename)
 
     def hook(event, arguments):
-        if event.startswith("object.") and arguments[1] in ("__doc__", "__name__", "__qualname__", "__annotations__"):
-            return  # a dataclass gets its docstring so
-        if (event in NOBODYS or event.startswith("ctypes.")) and (me := _thread.get_ident()) not in busy:
+        if event not in NOBODYS and not event.startswith("ctypes."):
+            return
+        if event.startswith("object.") and arguments[1] in ORDINARY:
+            return
+        me = _thread.get_ident()
+        if me not in busy:
             busy.add(me)  # what is done in here is no event
             try:
-                if event == "compile" and sys._getframe(1).f_code.co_filename.endswith("/compilerop.py"):
+                frame = sys._getframe(1)
+                if event == "compile" and frame.f_code.co_filename.endswith("/compilerop.py"):
                     compiled.add(digest(arguments[0]))
-                if by_student(event, arguments):
+                if frame.f_code.co_filename != "grading" and by_student(event, arguments, frame):
                     heard.add(event if not event.startswith("object.") else f"{event} of {arguments[1]}")
             finally:
                 busy.discard(me)
@@ -145,7 +151,8 @@ def look(used):
     for name, space in spaces.items():
         things[name] = functions(space)
         for kind in things[name][:]:
-            if isinstance(kind, type) and kind.__module__.startswith(("torch.", "helpers.", "random", *CARRIERS)):
+            if isinstance(kind, type) and (
+                    kind.__module__.startswith(("torch.", "helpers.")) or kind.__module__ == name != "torch"):
                 lazy = {} if name != "torch.optim" else {  # PyTorch gives AdamW its own ones when they are used
                     key: getattr(kind, key) for key in ("step", "_init_group") if hasattr(kind, key)}
                 things[name] += functions({**vars(kind), **lazy})
