@@ -22,6 +22,7 @@ import symtable
 import time
 
 import nbformat
+from IPython.core.inputtransformer2 import TransformerManager
 from nbformat.v4 import output_from_msg
 
 from course.build import todo_numbers
@@ -163,8 +164,8 @@ class Run:
             self.baseline = {**seen, **(self.baseline or {})}  # a name that the course has made since is new in it
         self.forget_stand_ins(cell)
         if is_test(cell):
-            digest = hashlib.sha256(self.source_of(cell).strip().encode("utf-8", "replace")).hexdigest()
-            self.ask(f"follow({self.asked_of(cell)}, {number_of(cell)}, {checks_in(cell)}, {digest!r})")
+            runs = TransformerManager().transform_cell(self.source_of(cell))
+            self.ask(f"follow({self.asked_of(cell)}, {number_of(cell)}, {checks_in(cell)}, {runs!r})")
         reply = self.kernel.run(self.source_of(cell), min(self.limits.cell_seconds, self.left()), say,
                                 stop_on_error=False)
         ok = reply.get("status") == "ok"
@@ -280,18 +281,16 @@ def taken_from_python(cells):
 
 
 def with_pythons_own(source, taken):
-    """The code with Python's own function wherever it uses one of the names in `taken`.
-
-    >>> with_pythons_own("n = sum(x)", {"sum"})
-    "n = __import__('builtins').sum(x)"
-    """
+    """The code with Python's own function wherever it uses one of the names in `taken`: `sum(x)` becomes
+    `__import__('builtins').sum(x)`."""
     if not taken:
         return source
     try:
         tree = parsed(source)
     except ValueError:
         return source
-    stored = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    stored = {node.arg if isinstance(node, ast.arg) else node.id for node in ast.walk(tree)
+              if isinstance(node, ast.arg) or (isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store))}
 
     class Own(ast.NodeTransformer):
         def visit_Name(self, node):

@@ -10,6 +10,7 @@ import _thread
 import builtins
 import functools
 import hashlib
+import os
 import sys
 import threading
 import types
@@ -17,24 +18,28 @@ import types
 from IPython import get_ipython
 
 # What the course is before a student's first cell, and the answers that nonsense stands for.
-course, answers = types.SimpleNamespace(folder=""), {}
+course, answers = types.SimpleNamespace(folder="", secrets=()), {}
 
 # Python's own events (docs.python.org/3/library/audit_events.html) that no answer causes by itself.
-NOBODYS = {"exec", "compile", "open", "marshal.loads", "pickle.find_class", "code.__new__", "function.__new__",
-           "object.__getattr__", "object.__setattr__", "object.__delattr__", "sys._getframe", "sys._current_frames",
-           "sys.setprofile", "sys.settrace", "sys.addaudithook", "gc.get_objects", "gc.get_referrers",
-           "gc.get_referents", "_thread.start_new_thread"}
+EVENTS = {"exec", "compile", "open", "marshal.loads", "pickle.find_class", "code.__new__", "function.__new__",
+          "object.__getattr__", "object.__setattr__", "object.__delattr__", "sys._getframe", "sys._current_frames",
+          "sys.setprofile", "sys.settrace", "sys.addaudithook", "gc.get_objects", "gc.get_referrers",
+          "gc.get_referents", "_thread.start_new_thread"}
 # These are read and written all the time; how a frame is come by, where f_code is, is an event itself.
 ORDINARY = {"__doc__", "__name__", "__qualname__", "__annotations__", "f_code"}
 # What goes through these is asked for all the same; to run text as code, only libraries may that do it of their own.
 GO_BETWEENS = ("/functools.py", "/typing.py", "/contextlib.py", "/dataclasses.py", "<string>")
-RUN_THEIR_OWN = ("/dataclasses.py", "/collections/__init__.py", "/enum.py", "/torch/", "/matplotlib/", "/numpy/",
-                 "/tqdm/", "/traitlets/", "/ipywidgets/")
+RUN_THEIR_OWN = ("/dataclasses.py", "/collections/__init__.py", "/enum.py", *(
+    f"/site-packages/{name}/" for name in ("torch", "matplotlib", "numpy", "tqdm", "traitlets", "ipywidgets")))
 # What carries a cell to Python and its outcome back.
 CARRIERS = ("json", "json.decoder", "json.encoder", "jupyter_client.session", "jupyter_client.jsonutil",
             "ipykernel.kernelbase", "ipykernel.ipkernel", "ipykernel.zmqshell", "IPython.core.interactiveshell",
             "IPython.core.compilerop", "IPython.core.displayhook", "IPython.core.inputtransformer2", "threading",
             "contextlib", "enum", "functools", "tqdm.std", "tqdm._monitor")
+
+
+def file_of(frame):
+    return frame.f_code.co_filename.replace("\\", "/")
 
 
 def listen():
@@ -47,20 +52,20 @@ def listen():
     def by_student(event, arguments, frame):
         """Whether a student's code is behind what happens in this frame."""
         first = frame
-        secret = event == "open" and ("oracle.py" in str(arguments[0]) or "checks/" in str(arguments[0]))
-        if event in ("exec", "compile") or secret:
-            while frame and not of_a_cell(frame.f_code.co_filename):
+        if event in ("exec", "compile") or (
+                event == "open" and os.path.realpath(str(arguments[0])).startswith(course.secrets)):
+            while frame and not of_a_cell(file_of(frame)):
                 if frame.f_code.co_name == "_find_and_load" or frame.f_code.co_filename.startswith(course.folder):
                     return False  # it imports what it has named, or the course does it
                 frame = frame.f_back
             libraries = RUN_THEIR_OWN if event == "exec" else (*RUN_THEIR_OWN, "/typing.py")  # it compiles every hint
-            return frame and not any(part in first.f_code.co_filename for part in libraries)
-        while frame and frame.f_code.co_filename.endswith(GO_BETWEENS):
+            return frame and not any(part in file_of(first) for part in libraries)
+        while frame and file_of(frame).endswith(GO_BETWEENS):
             frame = frame.f_back
-        return frame and of_a_cell(frame.f_code.co_filename)
+        return frame and of_a_cell(file_of(frame))
 
     def hook(event, arguments):
-        if event not in NOBODYS and not event.startswith("ctypes."):
+        if event not in EVENTS and not event.startswith("ctypes."):
             return
         if event.startswith("object.") and arguments[1] in ORDINARY:
             return
@@ -69,9 +74,10 @@ def listen():
             busy.add(me)  # what is done in here is no event
             try:
                 frame = sys._getframe(1)
-                if event == "compile" and frame.f_code.co_filename.endswith("/compilerop.py"):
-                    compiled.add(digest(arguments[0]))
-                if frame.f_code.co_filename != "grading" and by_student(event, arguments, frame):
+                if event == "compile" and file_of(frame).endswith("/compilerop.py"):
+                    text = arguments[0].decode() if isinstance(arguments[0], bytes) else str(arguments[0])
+                    compiled.add(text.strip())
+                if file_of(frame) != "grading" and by_student(event, arguments, frame):
                     heard.add(event if not event.startswith("object.") else f"{event} of {arguments[1]}")
             finally:
                 busy.discard(me)
@@ -83,12 +89,6 @@ def listen():
 
     sys.addaudithook(hook)
     return lambda: taken(heard), lambda: taken(compiled)
-
-
-def digest(source):
-    """Of the text of a cell, or of what IPython makes of it."""
-    text = source.decode() if isinstance(source, bytes) else str(source)
-    return hashlib.sha256(text.strip().encode("utf-8", "replace")).hexdigest()
 
 
 asked_for, compiled = listen()
@@ -105,6 +105,7 @@ def remember():
     from helpers import checks, oracle
     course.engine, course.file, course.torch = checks.engine, oracle.__file__, torch.__path__[0]
     course.folder = sys.modules["helpers"].__path__[0]
+    course.secrets = os.path.realpath(oracle.__file__), os.path.realpath(checks.__path__[0])
     course.guard, course.reset_modes = checks.guard.__file__, checks.guard.reset_modes
     course.forbids = types.MappingProxyType(
         {check.todo: check.forbids for check in vars(checks).values() if hasattr(check, "forbids")})
@@ -142,7 +143,8 @@ def look(used):
     spaces = {"sys": {key: vars(sys)[key] for key in vars(sys) if not key.startswith("last_")},  # these follow errors
               "torch": {key: vars(torch)[key] for key in torch.__all__}, "Python's own functions": vars(builtins)}
     for name in ("torch.nn", "torch.nn.functional", "torch.nn.init", "torch.optim", "torch.optim.lr_scheduler",
-                 "torch.utils.data", "torch.testing", "math", "random", "copy", *CARRIERS):
+                 "torch.utils.data", "torch.testing", "math", "random", "copy",
+                 *(name for name in CARRIERS if name in sys.modules)):
         spaces[name] = vars(sys.modules[name])
     for name in ("helpers.checks", "helpers.oracle", "helpers.parts"):
         spaces |= {key: vars(module) for key, module in list(sys.modules.items()) if key.startswith(name)}
@@ -211,7 +213,8 @@ def of_a_cell(file):
 def follow(names, todo, awake, source):
     """From now on, until `followed`: note whose code answers in the checks, each of which runs in a thread of its own.
 
-    names: what the TODO asks for; awake: the numbers of the checks that the test itself calls; source: its digest
+    names: what the TODO asks for; awake: the numbers of the checks that the test itself calls; source: what
+    IPython makes of it
     """
     compiled()
     remember()  # after a kernel that ended, no student's cell may have come before
@@ -269,7 +272,7 @@ def follow(names, todo, awake, source):
         if threading.getprofile() is not note:
             found.add("something that stopped the watch")
         threading.setprofile(None)
-        if source not in compiled():
+        if source.strip() not in compiled():
             found.add("something that put another test in the place of this one")
         for name in names:
             answer = unwrapped(get_ipython().user_ns.get(name))

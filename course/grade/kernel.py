@@ -47,7 +47,7 @@ def main(settings):
     app.config.InteractiveShell.automagic = False  # `time x = 3` is not Python, and no scan reads it
     app.initialize([])
     app.session.pack = packed
-    app.shell._format_exception_for_storage = lambda *_: None  # it reads all files that an error went through
+    app.shell._format_exception_for_storage = lambda *_, **__: None  # it reads all files that an error went through
     app.start()
 
 

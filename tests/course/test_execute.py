@@ -5,7 +5,7 @@ import nbformat
 import pytest
 
 from course import PHASES, build
-from course.grade.execute import Limits, execute
+from course.grade.execute import Limits, execute, with_pythons_own
 from course.grade.sandbox import Kernel
 from course.grade.steps import to_run
 from course.grade.transplant import transplant
@@ -128,6 +128,7 @@ NO_DROPOUT = answer("3b_attention", "todo-12-13").replace("self.dropout = ", "_ 
     ("5_training", {"todo_25_27": SAME_ATTRIBUTE}, set()),
 ])
 def test_a_wrong_answer_costs_itself_alone(phase, instead, costs):
+    assert all(text != answer(phase, name.replace("_", "-")) for name, text in instead.items())
     outcomes, suspicious = ran(phase, **instead)
     assert {name for name, status in outcomes.items() if name.startswith("test-") and status != "ok"} == costs
     assert suspicious == []
@@ -216,7 +217,7 @@ PUT = "def put(self, name, value):\n    setattr(self, name, value)\n"
 TYPED = """
 import typing
 hint, _ = typing.get_args(typing.Optional['__imp' + 'ort__("sys")'])
-s = hint._evaluate({}, {}, frozenset())
+s = hint._evaluate({}, {}, recursive_guard=frozenset())
 """
 
 ATTACKS = {  # on a TODO's points without an answer, and what flags each; None: it does not earn them
@@ -292,6 +293,16 @@ def test_borrowed_points_have_a_flag(name):
         assert outcomes[f"test-{todo}"] != "ok"
     else:
         assert any(says in flag for flag in suspicious), suspicious
+
+
+@pytest.mark.parametrize("source, runs", [
+    ("n = sum(x)", "n = __import__('builtins').sum(x)"),
+    ("n = max(x)", "n = max(x)"),  # nobody has taken this one
+    ("f = lambda sum: sum + 1", "f = lambda sum: sum + 1"),
+    ("sum = 1\nprint(sum)", "sum = 1\nprint(sum)"),
+])
+def test_the_courses_cells_mean_pythons_own(source, runs):
+    assert with_pythons_own(source, {"sum"}) == runs
 
 
 HONEST = {
